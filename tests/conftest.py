@@ -1,0 +1,179 @@
+"""Fixtures for every test: both databases, Redis, the corpora, and offhook as a process. What they start is real."""
+
+import asyncio
+import importlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from offhook import sealing
+from offhook.settings import Settings
+from offhook.store.database import Database
+from tests.services import Missing, Postgresql, Redis, Server
+
+CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+_SERVERS = pytest.StashKey[list[Server]]()
+
+
+def _absent(sentence: str) -> NoReturn:
+    """Skip where the developer has not installed a thing; where CI promised it, its absence is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+def _store(name: str) -> Any:
+    """A module of the store, imported by the tests that stand on it: a fault in it fails those, not every other test."""
+    return importlib.import_module(f"offhook.store.{name}")
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of test data that nobody on this project wrote."""
+    if not CORPORA.is_dir():
+        _absent("The test corpora are not beside the project (../shared/corpora): the tests that read them do not run.")
+    return CORPORA
+
+
+@pytest.fixture(scope="session")
+def secret_key() -> str:
+    return sealing.new_key_text()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """This worker's cluster; fsync is off in it. Do not stop it: a test that does wants `durable_postgresql`."""
+    yield from _postgresql(is_durable=False)
+
+
+@pytest.fixture
+def durable_postgresql() -> Iterator[Postgresql]:
+    """A cluster of the test's own, with fsync on, to be stopped, killed and frozen at will."""
+    yield from _postgresql(is_durable=True)
+
+
+def _postgresql(*, is_durable: bool) -> Iterator[Postgresql]:
+    try:
+        cluster = Postgresql(is_durable=is_durable)
+    except Missing as missing:
+        _absent(f"{missing} Until then the tests on PostgreSQL do not run.")
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """This worker's Redis. Tests that stop or freeze it start it again."""
+    try:
+        server = Redis()
+    except Missing as missing:
+        _absent(f"{missing} Until then the tests on Redis do not run.")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """The address of an empty Redis."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = Settings(data_dir=tmp_path_factory.mktemp("migrated"))
+    asyncio.run(_store("migrations").upgrade(settings))
+    return settings.sqlite_path
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgresql(postgresql: Postgresql, secret_key: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    name = postgresql.create_database()
+    url = postgresql.url(name)
+    data_dir = tmp_path_factory.mktemp("migrated")
+    settings = Settings(data_dir=data_dir, database_url=url, secret_key=secret_key)
+    asyncio.run(_store("migrations").upgrade(settings))
+    return name
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def sqlite_url(data_dir: Path, _migrated_sqlite: Path) -> str:
+    """A fresh, migrated SQLite database, where a server on `data_dir` expects it."""
+    shutil.copy(_migrated_sqlite, data_dir / "offhook.db")
+    return f"sqlite:///{data_dir}/offhook.db"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: Postgresql, _migrated_postgresql: str) -> Iterator[str]:
+    """A fresh, migrated PostgreSQL database."""
+    name = postgresql.create_database(template=_migrated_postgresql)
+    yield postgresql.url(name)
+    postgresql.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh, migrated database; a test that asks for it runs once on each engine."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def settings(data_dir: Path, database_url: str, secret_key: str) -> Settings:
+    """Settings for a fresh database, once for each engine."""
+    return Settings(data_dir=data_dir, database_url=database_url, secret_key=secret_key)
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """An open, migrated, empty database, once for each engine."""
+    opened: Database = _store("engine").open_database(settings)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def start_server(request: pytest.FixtureRequest, tmp_path: Path, secret_key: str) -> Iterator[Callable[..., Server]]:
+    """`start_server(database_url=..., env=...)` makes an organisation and starts `offhook serve`, once a call."""
+    servers = request.node.stash.setdefault(_SERVERS, [])
+
+    def start(**wishes: object) -> Server:
+        folder = tmp_path / f"server-{len(servers)}"
+        server = Server(folder, **{"secret_key": secret_key, **wishes})  # type: ignore[arg-type]
+        servers.append(server)
+        server.organization = server.create_organization()
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    """`offhook serve` on SQLite with its defaults."""
+    return start_server()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failed test shows what its servers logged."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.failed:
+        for server in item.stash.get(_SERVERS, []):
+            report.sections.append((f"log of {server}", server.log[-20_000:]))
+    return report  # type: ignore[return-value]
