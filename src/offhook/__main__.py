@@ -1,0 +1,5 @@
+"""`python -m offhook` is the command `offhook`."""
+
+from offhook.cli import main
+
+main()

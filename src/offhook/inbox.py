@@ -1,0 +1,133 @@
+"""The inbox: an event is durable here before its sender hears 200.
+
+    file -> the database's next group commit        (a few ms)
+         -> else, when that is late or refused, the spool  (an fsync'd file; drained when the database is back)
+         -> else ComeBackLater: 503, and ElevenLabs sends it again where retries are enabled
+
+The commit may still succeed after the event went to the spool. Both copies have one id, so they are one row.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from offhook.errors import Damaged, Unavailable
+from offhook.events import Event, Filed
+from offhook.logs import log
+from offhook.sealing import KeyRing
+from offhook.spool import Spool
+from offhook.store.database import Database
+
+_TRUST_AGAIN_S = 1.0  #: after a failure the database is asked by one event a second, so that not every one waits for it
+_DRAIN_EVERY_S = 0.5
+_DRAIN_PATIENCE_S = 5.0
+_DRAIN_BATCH = 128
+_DRAIN_BYTES = 32 << 20
+
+
+class Inbox:
+    """Files events and drains the spool."""
+
+    def __init__(self, database: Database, spool: Spool, keys: KeyRing, *, budget_s: float) -> None:
+        self._database = database
+        self._spool = spool
+        self._keys = keys
+        self._budget_s = budget_s
+        self._ask_database_at = 0.0  #: monotonic
+        self._spooled = asyncio.Event()
+        self.on_filed: list[Callable[[Event], None]] = []  #: called with each event that is durable in the database
+
+    async def open(self) -> None:
+        self._spool.open()
+        self._spooled.set()  # an earlier process may have left some
+        self._drainer = asyncio.create_task(self._drain_on(), name="spool-drain")
+
+    async def close(self) -> None:
+        self._drainer.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._drainer
+
+    async def file(self, event: Event) -> Filed:
+        """Keep *event* for ever; when this returns, no crash loses it. ComeBackLater when nothing can keep it."""
+        try:
+            return await self._file_in_database(event)
+        except (Unavailable, TimeoutError) as error:
+            self._ask_database_at = time.monotonic() + _TRUST_AGAIN_S
+            log.warning("inbox.spooled", event_id=event.id, error=str(error) or "late")
+        await self._spool.keep(event)
+        self._spooled.set()
+        return Filed(event.id, None)
+
+    @property
+    def is_database_trusted(self) -> bool:
+        """Whether the next event is offered to the database first."""
+        return time.monotonic() >= self._ask_database_at and self._database.oldest_wait_s < self._budget_s
+
+    async def _file_in_database(self, event: Event) -> Filed:
+        if not self.is_database_trusted:
+            raise Unavailable
+        async with asyncio.timeout(self._budget_s):
+            filed = await self._database.file(self._sealed(event))
+        for ring in self.on_filed:
+            ring(event)
+        return filed
+
+    def _sealed(self, event: Event) -> Event:
+        return msgspec.structs.replace(event, body=self._keys.seal(event.body, event.id))
+
+    # Draining
+
+    async def _drain_on(self) -> None:
+        while True:
+            await self._spooled.wait()
+            self._spooled.clear()
+            try:
+                while await self.drain_some():
+                    pass
+            except (Unavailable, OSError) as error:
+                log.warning("spool.waits", error=str(error))
+                self._spooled.set()
+            await asyncio.sleep(_DRAIN_EVERY_S)
+
+    async def drain_some(self) -> int:
+        """File the oldest spooled events; how many there were. Unavailable while the database still cannot take them."""
+        paths = await asyncio.to_thread(self._next_to_drain)
+        await asyncio.gather(*map(self._drain, paths))
+        if paths:
+            log.info("spool.drained", files=len(paths))
+        return len(paths)
+
+    def _next_to_drain(self) -> list[Path]:
+        """The oldest files, bounded in number and bytes: each is held in memory on its way."""
+        batch: list[Path] = []
+        size = 0
+        for path in self._spool.waiting()[:_DRAIN_BATCH]:
+            size += path.stat().st_size
+            if batch and size > _DRAIN_BYTES:
+                break
+            batch.append(path)
+        return batch
+
+    async def _drain(self, path: Path) -> None:
+        try:
+            event = _from_spool(await asyncio.to_thread(self._spool.load, path))
+        except Damaged as error:
+            log.error("spool.damaged", file=str(path), error=str(error))
+            await asyncio.to_thread(self._spool.set_aside, path)
+            return
+        try:
+            async with asyncio.timeout(_DRAIN_PATIENCE_S):
+                await self._database.file(self._sealed(event))
+        except TimeoutError:
+            raise Unavailable from None
+        await asyncio.to_thread(self._spool.remove, path)
+        for ring in self.on_filed:
+            ring(event)
+
+
+def _from_spool(event: Event) -> Event:
+    return msgspec.structs.replace(event, source="spool") if event.source == "webhook" else event

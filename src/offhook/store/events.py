@@ -1,0 +1,122 @@
+"""The inbox's statements: events by id, by call, by page; attempts and statuses."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from offhook.events import Audio, Event, Part, Status
+from offhook.store.tables import events
+
+#: What a list shows: everything but the sealed body.
+FACTS = tuple(column for column in events.c if column.name != "body")
+
+#: The columns that filing writes, in the order of `filed_values`.
+FILED_COLUMNS = (
+    "id", "org_id", "call_id", "type", "source", "proof", "status", "reason", "attempts", "deliveries",
+    "conversation_id", "agent_id", "event_timestamp", "received_at", "size_bytes", "sha256", "parts", "audio", "body",
+)  # fmt: skip
+
+_parts = msgspec.json.Decoder(tuple[Part, ...])
+_audio = msgspec.json.Decoder(Audio)
+
+
+def filed_values(event: Event) -> tuple[Any, ...]:
+    """*event* (its body sealed) as the values of FILED_COLUMNS."""
+    return (
+        event.id, event.org_id, event.call_id, event.type, event.source, event.proof, event.status, event.reason, 0, 1,
+        event.conversation_id, event.agent_id, event.event_timestamp, event.received_at, event.size_bytes, event.sha256,
+        msgspec.json.encode(event.parts).decode() if event.parts else None,
+        msgspec.json.encode(event.audio).decode() if event.audio else None,
+        event.body,
+    )  # fmt: skip
+
+
+def event_of(row: sa.Row[Any]) -> Event:
+    """The event of a whole row; its body is still sealed."""
+    return Event(
+        id=row.id, org_id=row.org_id, call_id=row.call_id, type=row.type, source=row.source, proof=row.proof,
+        status=row.status, reason=row.reason, conversation_id=row.conversation_id, agent_id=row.agent_id,
+        event_timestamp=row.event_timestamp, received_at=row.received_at, size_bytes=row.size_bytes, sha256=row.sha256,
+        parts=_parts.decode(row.parts) if row.parts else (),
+        audio=_audio.decode(row.audio) if row.audio else None,
+        body=bytes(row.body),
+    )  # fmt: skip
+
+
+def get(tx: sa.Connection, org_id: str, event_id: str) -> sa.Row[Any] | None:
+    """The whole row of one event of this organisation; None when there is none."""
+    return tx.execute(sa.select(events).where(events.c.id == event_id, events.c.org_id == org_id)).first()
+
+
+def page(
+    tx: sa.Connection,
+    org_id: str,
+    *,
+    type: str | None = None,
+    status: str | None = None,
+    call_id: str | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> tuple[Sequence[sa.Row[Any]], int]:
+    """Facts of the newest events first, and how many there are in all."""
+    wanted = [events.c.org_id == org_id]
+    if type is not None:
+        wanted.append(events.c.type == type)
+    if status is not None:
+        wanted.append(events.c.status == status)
+    if call_id is not None:
+        wanted.append(events.c.call_id == call_id)
+    rows = tx.execute(sa.select(*FACTS).where(*wanted).order_by(events.c.seq.desc()).limit(limit).offset(offset)).all()
+    total = tx.execute(sa.select(sa.func.count()).select_from(events).where(*wanted)).scalar_one()
+    return rows, total
+
+
+def of_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[sa.Row[Any]]:
+    """Whole rows of every event of these calls that may be projected, oldest first."""
+    wanted = events.c.call_id.in_(call_ids), events.c.status.in_(("pending", "projected"))
+    return tx.execute(sa.select(events).where(*wanted).order_by(events.c.seq)).all()
+
+
+def pending(tx: sa.Connection, limit: int) -> Sequence[sa.Row[Any]]:
+    """Facts of events whose projection is due, oldest first."""
+    return tx.execute(sa.select(*FACTS).where(events.c.status == "pending").order_by(events.c.seq).limit(limit)).all()
+
+
+def count_attempt(tx: sa.Connection, ids: Collection[str]) -> None:
+    """Count a projection before it is tried, so that one which takes the machine down with it is known afterwards."""
+    tx.execute(events.update().where(events.c.id.in_(ids)).values(attempts=events.c.attempts + 1))
+
+
+def stamp_projected(tx: sa.Connection, ids: Collection[str], now: float) -> None:
+    tx.execute(events.update().where(events.c.id.in_(ids)).values(status="projected", reason=None, projected_at=now))
+
+
+def set_status(tx: sa.Connection, ids: Collection[str], status: Status, reason: str | None = None) -> None:
+    tx.execute(events.update().where(events.c.id.in_(ids)).values(status=status, reason=reason))
+
+
+def send_back(tx: sa.Connection, org_id: str, event_id: str) -> bool:
+    """Make one event due again, with a clean count of attempts; False when there is none with that id."""
+    wanted = events.c.id == event_id, events.c.org_id == org_id
+    result = tx.execute(events.update().where(*wanted).values(status="pending", reason=None, attempts=0))
+    return result.rowcount > 0
+
+
+def known_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[str]:
+    """Which of these calls have an event on file."""
+    return tx.execute(sa.select(events.c.call_id).where(events.c.call_id.in_(call_ids)).distinct()).scalars().all()
+
+
+def count_by_status(tx: sa.Connection) -> dict[str, int]:
+    """Events in all, by status, over all organisations."""
+    rows = tx.execute(sa.select(events.c.status, sa.func.count()).group_by(events.c.status)).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def oldest_pending(tx: sa.Connection) -> float | None:
+    """When the event that has waited longest for its projection came (unix); None when none waits."""
+    return tx.execute(
+        sa.select(events.c.received_at).where(events.c.status == "pending").order_by(events.c.seq).limit(1)
+    ).scalar()

@@ -1,0 +1,226 @@
+"""PostgreSQL: one connection files events in group commits, a few answer lookups, a pool does all else.
+
+Every call has a time limit on our side. A server that hangs holds its connections open and answers nothing, which is
+worse than one that stopped; a connection that missed its limit is dropped, never waited for.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from offhook.errors import Unavailable
+from offhook.events import Event, Filed
+from offhook.store import contacts
+from offhook.store import events as event_rows
+from offhook.store.database import MAX_BATCH, P, Statement, T, prepared
+
+_CONNECT_S = 2.0
+_FILE_S = 2.0  #: for a whole batch; the events' own budget is shorter and sends them to the spool meanwhile
+_STATEMENT_S = 30.0
+_WAIT_FOR_CONNECTION_S = 5.0
+_LOOKUPS = 4
+_MAX_BATCH_BYTES = 8 << 20
+#: synchronous_commit is set here and not left to the server: acknowledged means on disk.
+_SESSION = {"synchronous_commit": "on", "timezone": "UTC", "application_name": "offhook", "jit": "off"}
+_TYPES = (
+    "text", "text", "text", "text", "text", "text", "text", "text", "int4", "int4",
+    "text", "text", "float8", "float8", "int8", "text", "text", "text", "bytea",
+)  # fmt: skip
+
+#: `deduplicated` comes from the insert: what was not inserted was there. The same event in other bytes is a row of its
+#: own, found by type, call and time in the snapshot before the insert.
+_INSERT = f"""
+WITH given AS (
+    SELECT * FROM unnest({", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_TYPES, 1))})
+        AS given ({", ".join(event_rows.FILED_COLUMNS)})
+), inserted AS (
+    INSERT INTO events ({", ".join(event_rows.FILED_COLUMNS)}) SELECT * FROM given
+    ON CONFLICT (id) DO UPDATE SET deliveries = events.deliveries + 1
+    RETURNING id, deliveries
+)
+SELECT inserted.id, inserted.deliveries > 1 OR EXISTS (
+    SELECT 1 FROM events WHERE events.call_id = given.call_id AND events.type = given.type
+        AND events.event_timestamp = given.event_timestamp AND events.status <> 'stale' AND given.status <> 'stale'
+) AS deduplicated
+FROM inserted JOIN given USING (id)
+"""  # noqa: S608 - our own column names
+
+#: What PostgreSQL, the socket or a time limit may say. Every one means the same here: not in time.
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class _Filing(NamedTuple):
+    event: Event
+    answer: "asyncio.Future[Filed]"
+    since: float
+
+
+class PostgresqlDatabase:
+    """A PostgreSQL server, shared with other replicas."""
+
+    name = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url).set(drivername="postgresql")
+        self._filings: deque[_Filing] = deque()
+        self._in_hand_since: float | None = None
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._filing_connection: asyncpg.Connection | None = None
+        self._lookups: asyncpg.Pool | None = None
+        self._engine = create_async_engine(
+            self._url.set(drivername="postgresql+asyncpg"),
+            pool_size=8,
+            max_overflow=4,
+            pool_timeout=_WAIT_FOR_CONNECTION_S,
+            pool_pre_ping=True,
+            connect_args={"timeout": _CONNECT_S, "command_timeout": _STATEMENT_S, "server_settings": _SESSION},
+        )
+
+    async def open(self) -> None:
+        self._writer = asyncio.create_task(self._file_on(), name="postgresql-file")
+        try:
+            self._filing_connection = await self._connect()
+        except _FAILURES as error:
+            raise Unavailable(f"PostgreSQL cannot be reached: {error or type(error).__name__}.") from error
+
+    async def close(self) -> None:
+        await self._idle.wait()
+        self._writer.cancel()
+        await asyncio.gather(self._writer, return_exceptions=True)
+        self._drop_filing_connection()
+        if self._lookups is not None:
+            self._lookups.terminate()
+        await self._engine.dispose()
+
+    async def read(self, statement: Statement[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async def run() -> T:
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(prepared(statement, *args, **kwargs))
+
+        return await self._within_limit(run())
+
+    async def write(self, statement: Statement[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async def run() -> T:
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(prepared(statement, *args, **kwargs))
+
+        return await self._within_limit(run())
+
+    async def file(self, event: Event) -> Filed:
+        answer: asyncio.Future[Filed] = asyncio.get_running_loop().create_future()
+        self._filings.append(_Filing(event, answer, time.monotonic()))
+        self._idle.clear()
+        self._wake.set()
+        return await answer
+
+    async def find_caller(self, org_id: str, number: str) -> Sequence[Any] | None:
+        try:
+            if self._lookups is None:
+                self._lookups = await self._open_lookups()
+            async with self._lookups.acquire(timeout=_CONNECT_S) as connection:
+                row = await connection.fetchrow(contacts.CALLER_SQL_POSTGRESQL, org_id, number, timeout=_FILE_S)
+                return None if row is None else tuple(row)
+        except _FAILURES as error:
+            raise Unavailable(f"PostgreSQL did not answer: {error or type(error).__name__}.") from error
+
+    @property
+    def oldest_wait_s(self) -> float:
+        since = self._in_hand_since or (self._filings[0].since if self._filings else None)
+        return 0.0 if since is None else time.monotonic() - since
+
+    async def _within_limit(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            async with asyncio.timeout(_STATEMENT_S):
+                return await work
+        except sa.exc.IntegrityError:
+            raise
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError, *_FAILURES) as error:
+            raise Unavailable(f"PostgreSQL did not answer: {error or type(error).__name__}.") from error
+
+    # Filing
+
+    async def _file_on(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._filings:
+                batch = self._next_batch()
+                self._in_hand_since = batch[0].since
+                await self._file_batch(batch)
+                self._in_hand_since = None
+            self._idle.set()
+
+    def _next_batch(self) -> list[_Filing]:
+        """What waits, bounded in number and bytes, each event once: one insert cannot meet the same row twice."""
+        batch: list[_Filing] = []
+        ids: set[str] = set()
+        size = 0
+        while self._filings and len(batch) < MAX_BATCH and size < _MAX_BATCH_BYTES:
+            if self._filings[0].event.id in ids:
+                break
+            filing = self._filings.popleft()
+            batch.append(filing)
+            ids.add(filing.event.id)
+            size += len(filing.event.body)
+        return batch
+
+    async def _file_batch(self, batch: list[_Filing]) -> None:
+        try:
+            async with asyncio.timeout(_FILE_S):
+                filed = await self._insert([filing.event for filing in batch])
+        except _FAILURES as error:
+            self._drop_filing_connection()
+            why = Unavailable(f"PostgreSQL did not take the event: {error or type(error).__name__}.")
+            for filing in batch:
+                if not filing.answer.done():
+                    filing.answer.set_exception(why)
+            return
+        for filing in batch:
+            if not filing.answer.done():  # else it waited too long and went to the spool
+                filing.answer.set_result(Filed(filing.event.id, filed[filing.event.id]))
+
+    async def _insert(self, batch: Sequence[Event]) -> dict[str, bool]:
+        """Commit *batch* and tell of each event id whether it is a repetition."""
+        if self._filing_connection is None or self._filing_connection.is_closed():
+            self._filing_connection = await self._connect()
+        columns = zip(*map(event_rows.filed_values, batch), strict=True)
+        rows = await self._filing_connection.fetch(_INSERT, *columns)
+        seen: set[tuple[Any, ...]] = set()
+        filed: dict[str, bool] = {row[0]: row[1] for row in rows}
+        for event in batch:
+            same = (event.call_id, event.type, event.event_timestamp)
+            if event.call_id is not None and event.event_timestamp is not None and event.status != "stale":
+                filed[event.id] = filed[event.id] or same in seen
+                seen.add(same)
+        return filed
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self._url.render_as_string(hide_password=False), timeout=_CONNECT_S, server_settings=_SESSION
+        )
+
+    async def _open_lookups(self) -> asyncpg.Pool:
+        return await asyncpg.create_pool(
+            self._url.render_as_string(hide_password=False),
+            min_size=1,
+            max_size=_LOOKUPS,
+            timeout=_CONNECT_S,
+            server_settings=_SESSION,
+        )
+
+    def _drop_filing_connection(self) -> None:
+        """A connection that failed or hangs is not asked again, nor waited for."""
+        if self._filing_connection is not None:
+            with contextlib.suppress(*_FAILURES):
+                self._filing_connection.terminate()
+            self._filing_connection = None

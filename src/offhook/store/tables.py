@@ -1,0 +1,216 @@
+"""Every table, on one screen. Times are unix seconds (UTC), ids 24 hex digits, JSON is text that msgspec wrote.
+
+PostgreSQL's jsonb is not used: it refuses U+0000 and lone surrogates, which callers do send. What people edit lies in
+columns that the projection never writes; they are marked "a person's".
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
+)
+
+
+def _id(name: str = "id", *, primary_key: bool = False, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.String(24), primary_key=primary_key, nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = False) -> sa.Column[float]:
+    return sa.Column(name, sa.Double, nullable=nullable)
+
+
+_Seq = sa.BigInteger().with_variant(sa.Integer, "sqlite")  #: only INTEGER is SQLite's own row number
+
+organizations = sa.Table(
+    "organizations",
+    metadata,
+    _id(primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("timezone", sa.Text, nullable=False),  # IANA
+    sa.Column("country", sa.String(2), nullable=False),  # where national numbers are dialled
+    sa.Column("settings", sa.Text, nullable=False),  # JSON: what `org set` sets
+    _time("created_at"),
+)
+
+secrets = sa.Table(
+    "secrets",
+    metadata,
+    _id(primary_key=True),
+    _id("org_id"),
+    sa.Column("kind", sa.Text, nullable=False),  # webhook, tool, api_key
+    sa.Column("sealed", sa.LargeBinary),  # webhook: HMAC needs the secret itself
+    sa.Column("hash", sa.Text),  # tool, api_key: sha256 hex; what is presented is compared as a hash
+    sa.Column("scopes", sa.Text, nullable=False),  # api_key: "read", "read write" or "read write admin"
+    sa.Column("label", sa.Text, nullable=False),
+    _time("created_at"),
+    _time("expires_at", nullable=True),  # rotation with overlap
+    _time("last_used_at", nullable=True),
+    sa.Index("ix_secrets_org_id", "org_id"),
+)
+
+agents = sa.Table(
+    "agents",
+    metadata,
+    _id("org_id", primary_key=True),
+    sa.Column("agent_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text),
+    sa.Column("is_learnt", sa.Boolean, nullable=False),  # from a proven event, not registered by a person
+    _time("created_at"),
+)
+
+numbers = sa.Table(
+    "numbers",
+    metadata,
+    _id("org_id", primary_key=True),
+    sa.Column("number", sa.Text, primary_key=True),  # E.164, ours
+    sa.Column("label", sa.Text),
+    _time("created_at"),
+)
+
+directory_version = sa.Table(  # one row; grows with every change to the four tables above
+    "directory_version",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+
+events = sa.Table(  # the inbox: the truth
+    "events",
+    metadata,
+    sa.Column("seq", _Seq, primary_key=True, autoincrement=True),
+    _id(),
+    _id("org_id"),
+    _id("call_id", nullable=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("proof", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),  # projections begun; counted before they are made
+    sa.Column("deliveries", sa.Integer, nullable=False),  # how often these very bytes came
+    sa.Column("conversation_id", sa.Text),
+    sa.Column("agent_id", sa.Text),
+    _time("event_timestamp", nullable=True),
+    _time("received_at"),
+    _time("projected_at", nullable=True),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),  # of the whole body as it came
+    sa.Column("parts", sa.Text),  # JSON list of events.Part; NULL: the body is whole in this row
+    sa.Column("audio", sa.Text),  # JSON events.Audio
+    sa.Column("body", sa.LargeBinary, nullable=False),  # sealed
+    sa.Index("ux_events_id", "id", unique=True),
+    sa.Index("ix_events_call_id", "call_id"),
+    sa.Index("ix_events_org_id_seq", "org_id", "seq"),
+    sa.Index(
+        "ix_events_pending",
+        "seq",
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+contexts = sa.Table(  # who was ringing, found again by any of its keys when the call's events come
+    "contexts",
+    metadata,
+    _id("key", primary_key=True),  # derived, see contexts.keys
+    _id("event_id"),
+    _time("asked_at"),
+    sa.Column("context", sa.Text, nullable=False),  # JSON personalization.Context
+    sa.Index("ix_contexts_asked_at", "asked_at"),
+)
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    _id(primary_key=True),
+    _id("org_id"),
+    _id("contact_id", nullable=True),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("provider_call_id", sa.Text),  # the conversation id; externalCallId for external calls
+    sa.Column("call_sid", sa.Text),  # the carrier's id
+    sa.Column("direction", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("from_number", sa.Text),  # E.164 where it is a number, else as it came
+    sa.Column("to_number", sa.Text),
+    sa.Column("agent_id", sa.Text),
+    sa.Column("agent_name", sa.Text),
+    _time("started_at", nullable=True),
+    _time("answered_at", nullable=True),
+    _time("ended_at", nullable=True),
+    sa.Column("duration_s", sa.Double),
+    sa.Column("title", sa.Text),
+    sa.Column("summary", sa.Text),
+    sa.Column("is_successful", sa.Boolean),
+    sa.Column("cost_credits", sa.Double),
+    sa.Column("cost_usd", sa.Double),
+    sa.Column("failure", sa.Text),  # why it failed, in the provider's words
+    _time("happened_at"),  # when it started, as far as is known, else when we first heard of it: lists sort by it
+    _time("created_at"),
+    _time("updated_at"),
+    sa.Column("transcript", sa.Text, nullable=False),  # JSON list of turns
+    sa.Column("analysis", sa.Text),  # JSON
+    sa.Column("context", sa.Text),  # JSON: what the agent was told, and the variables of the call
+    sa.Column("details", sa.Text),  # JSON: what else the provider said (scrubbed)
+    sa.Index("ix_calls_org_id_happened_at", "org_id", "happened_at"),
+    sa.Index("ix_calls_contact_id_happened_at", "contact_id", "happened_at"),
+    sa.Index("ix_calls_org_id_call_sid", "org_id", "call_sid"),
+)
+
+recordings = sa.Table(
+    "recordings",
+    metadata,
+    _id(primary_key=True),
+    _id("org_id"),
+    _id("call_id"),
+    _id("event_id"),
+    sa.Column("file", sa.Text, nullable=False),  # a name of our own making
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("duration_s", sa.Double),
+    sa.Column("state", sa.Text, nullable=False),  # ready, not_playable, undecodable
+    _time("created_at"),
+    sa.Index("ix_recordings_call_id", "call_id"),
+)
+
+notes = sa.Table(
+    "notes",
+    metadata,
+    _id(primary_key=True),
+    _id("org_id"),
+    _id("call_id", nullable=True),
+    _id("contact_id", nullable=True),
+    sa.Column("type", sa.Text, nullable=False),  # ai_summary: the projection's; note: a person's
+    sa.Column("note", sa.Text, nullable=False),
+    _time("created_at"),
+    _time("updated_at"),
+    sa.Index("ix_notes_call_id", "call_id"),
+    sa.Index("ix_notes_contact_id", "contact_id"),
+)
+
+contacts = sa.Table(
+    "contacts",
+    metadata,
+    _id(primary_key=True),
+    _id("org_id"),
+    sa.Column("first_name", sa.Text),  # a person's, as all names and emails
+    sa.Column("last_name", sa.Text),
+    sa.Column("emails", sa.Text, nullable=False),  # JSON list
+    sa.Column("external_id", sa.Text),  # the provider's user_id
+    sa.Column("source", sa.Text, nullable=False),  # call, api, import, cli
+    _time("created_at"),
+    _time("updated_at"),
+    sa.Index("ix_contacts_org_id_created_at", "org_id", "created_at"),
+    sa.Index("ux_contacts_org_id_external_id", "org_id", "external_id", unique=True),
+)
+
+contact_numbers = sa.Table(
+    "contact_numbers",
+    metadata,
+    _id("org_id", primary_key=True),
+    sa.Column("number", sa.Text, primary_key=True),  # E.164
+    _id("contact_id"),
+    sa.Column("position", sa.Integer, nullable=False),  # 0: the first, shown as phoneNumber
+    sa.Index("ix_contact_numbers_contact_id", "contact_id"),
+)
