@@ -153,8 +153,8 @@ calls = sa.Table(
     sa.Column("analysis", sa.Text),  # JSON
     sa.Column("context", sa.Text),  # JSON: what the agent was told, and the variables of the call
     sa.Column("details", sa.Text),  # JSON: what else the provider said (scrubbed)
-    sa.Index("ix_calls_org_id_happened_at", "org_id", "happened_at"),
-    sa.Index("ix_calls_contact_id_happened_at", "contact_id", "happened_at"),
+    sa.Index("ix_calls_org_id_happened_at", "org_id", "happened_at", "id"),  # a page is cut out by the index alone
+    sa.Index("ix_calls_org_id_contact_id", "org_id", "contact_id", "happened_at", "id"),
     sa.Index("ix_calls_org_id_call_sid", "org_id", "call_sid"),
 )
 

@@ -1,0 +1,36 @@
+"""Reading recordings: which there are, and which one is played."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from offhook.store.tables import recordings
+
+UNDECODABLE = "undecodable"  #: the file holds the text as it came: there is nothing to play
+
+
+def of_calls(tx: sa.Connection, call_ids: Sequence[str]) -> dict[str, list[sa.Row[Any]]]:
+    """The recordings of each of these calls, newest first; a call without one is not among the keys."""
+    rows = tx.execute(sa.select(recordings).where(recordings.c.call_id.in_(call_ids)).order_by(*_newest_first())).all()
+    found: dict[str, list[sa.Row[Any]]] = {}
+    for row in rows:
+        found.setdefault(row.call_id, []).append(row)
+    return found
+
+
+def playing(tx: sa.Connection, call_id: str) -> sa.Row[Any] | None:
+    """The recording that is played for the call: the newest MP3, else the newest bytes that are none; None without any.
+
+    The caller has proven that it may hear this call: by the organisation of its row, or by a signed link, which names none.
+    """
+    return tx.execute(
+        sa.select(recordings)
+        .where(recordings.c.call_id == call_id, recordings.c.state != UNDECODABLE)
+        .order_by((recordings.c.state == "ready").desc(), *_newest_first())
+        .limit(1)
+    ).one_or_none()
+
+
+def _newest_first() -> tuple[sa.ColumnElement[Any], ...]:
+    return recordings.c.created_at.desc(), recordings.c.id.desc()
