@@ -27,7 +27,7 @@ def _absent(sentence: str) -> NoReturn:
 
 
 def _store(name: str) -> Any:
-    """A module of the store, imported by the tests that stand on it: a fault in it fails those, not every other test."""
+    """A module of the store, imported only for the tests that stand on it: a fault in it fails those alone."""
     return importlib.import_module(f"offhook.store.{name}")
 
 
