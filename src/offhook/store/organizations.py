@@ -1,0 +1,284 @@
+"""Organisations, their secrets, their agents and their numbers.
+
+Every change raises the directory's version in the same transaction: that is how running servers notice it.
+"""
+
+import difflib
+import secrets as randomness
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from offhook.credentials import ALL_SCOPES, Kind, Scope, hash_of, new_secret
+from offhook.errors import Damaged, Mistake
+from offhook.sealing import KeyRing
+from offhook.store.database import insert_new, upsert
+from offhook.store.tables import agents, directory_version, numbers, organizations, secrets
+
+_new_id = partial(randomness.token_hex, 12)
+
+
+class Organization(msgspec.Struct, frozen=True, kw_only=True):
+    """A client of this installation: whose calls they are."""
+
+    id: str
+    name: str
+    timezone: str  #: IANA
+    country: str  #: ISO 3166 alpha-2; where national numbers are dialled
+    settings: dict[str, Any] = {}
+    created_at: float = 0.0
+
+
+class Secret(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored secret; never its value in the clear."""
+
+    id: str
+    org_id: str
+    kind: Kind
+    sealed: bytes | None  #: webhook secrets; bound to the id
+    hash: str | None  #: tool secrets and API keys
+    scopes: str  #: API keys: words with blanks between
+    label: str
+    created_at: float
+    expires_at: float | None
+    last_used_at: float | None
+
+
+class Agent(msgspec.Struct, frozen=True, kw_only=True):
+    org_id: str
+    agent_id: str
+    name: str | None
+    is_learnt: bool  #: from a proven event; False: registered by a person
+    created_at: float
+
+
+class Number(msgspec.Struct, frozen=True, kw_only=True):
+    org_id: str
+    number: str  #: E.164
+    label: str | None
+    created_at: float
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """Everything the directory holds, as of *version* or a little later."""
+
+    version: int
+    organizations: list[Organization]
+    secrets: list[Secret]
+    agents: list[Agent]
+    numbers: list[Number]
+
+
+class NewOrganization(msgspec.Struct, frozen=True, kw_only=True):
+    """An organisation about to be made. The only place where its secrets are in the clear: show them now or never."""
+
+    name: str
+    timezone: str = "UTC"
+    country: str = "US"
+    id: str = msgspec.field(default_factory=_new_id)
+    webhook_secret: str = msgspec.field(default_factory=partial(new_secret, "webhook"))
+    tool_secret: str = msgspec.field(default_factory=partial(new_secret, "tool"))
+    api_key: str = msgspec.field(default_factory=partial(new_secret, "api_key"))
+
+
+class Rotated(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    older_expire_at: float  #: until then the older secrets of this kind are valid too
+
+
+# The directory
+
+
+def version(tx: sa.Connection) -> int:
+    """Grows with every change to what the directory holds; 0 before the first."""
+    return tx.scalar(sa.select(directory_version.c.version)) or 0
+
+
+def contents(tx: sa.Connection) -> Contents:
+    """All of it. The version is read first: a change in between is then read again, never missed."""
+    return Contents(
+        version(tx),
+        [_organization(row) for row in tx.execute(sa.select(organizations)).mappings()],
+        [Secret(**row) for row in tx.execute(sa.select(secrets)).mappings()],
+        [Agent(**row) for row in tx.execute(sa.select(agents)).mappings()],
+        [Number(**row) for row in tx.execute(sa.select(numbers)).mappings()],
+    )
+
+
+def _raise_version(tx: sa.Connection) -> None:
+    insert_new(tx, directory_version, [{"id": 1, "version": 0}])
+    tx.execute(sa.update(directory_version).values(version=directory_version.c.version + 1))
+
+
+# Organisations
+
+
+def create(tx: sa.Connection, keys: KeyRing, new: NewOrganization, now: float) -> None:
+    """Keep *new* with its three secrets; Mistake when another organisation has its tool secret or API key."""
+    row = {"id": new.id, "name": new.name, "timezone": new.timezone, "country": new.country}
+    tx.execute(sa.insert(organizations), {**row, "settings": "{}", "created_at": now})
+    _add_secret(tx, keys, new.id, "webhook", new.webhook_secret, now)
+    _add_secret(tx, keys, new.id, "tool", new.tool_secret, now)
+    _add_secret(tx, keys, new.id, "api_key", new.api_key, now)
+    _raise_version(tx)
+
+
+def list_all(tx: sa.Connection) -> list[Organization]:
+    """By name."""
+    rows = tx.execute(sa.select(organizations).order_by(organizations.c.name, organizations.c.id)).mappings()
+    return [_organization(row) for row in rows]
+
+
+def find(tx: sa.Connection, id_or_name: str) -> Organization:
+    """The organisation with that id, else the only one of that name; Mistake when there is none or are several."""
+    known = list_all(tx)
+    by_id = [found for found in known if found.id == id_or_name]
+    found = by_id or [found for found in known if found.name == id_or_name]
+    if len(found) == 1:
+        return found[0]
+    raise Mistake(_ambiguous(id_or_name, found) if found else _unknown(id_or_name, known))
+
+
+def change(tx: sa.Connection, org_id: str, facts: dict[str, str], settings: dict[str, Any]) -> Organization:
+    """Overwrite those columns (name, timezone, country) and those settings; a setting of None goes back to its default."""
+    kept = tx.scalar(sa.select(organizations.c.settings).where(organizations.c.id == org_id).with_for_update())
+    merged = {**msgspec.json.decode(kept or "{}"), **settings}
+    text = msgspec.json.encode({key: value for key, value in merged.items() if value is not None}).decode()
+    tx.execute(sa.update(organizations).where(organizations.c.id == org_id).values(**facts, settings=text))
+    _raise_version(tx)
+    return _organization(tx.execute(sa.select(organizations).where(organizations.c.id == org_id)).mappings().one())
+
+
+def _organization(row: sa.RowMapping) -> Organization:
+    return Organization(**{**row, "settings": msgspec.json.decode(row["settings"])})
+
+
+def _ambiguous(name: str, found: Sequence[Organization]) -> str:
+    ids = " or ".join(sorted(organization.id for organization in found))
+    return f"{len(found)} organisations are called {name!r}: say which by its id, {ids}."
+
+
+def _unknown(wanted: str, known: Sequence[Organization]) -> str:
+    if not known:
+        return f"There is no organisation {wanted!r}, nor any other: `offhook org create NAME` makes one."
+    names = {organization.name.casefold(): organization.name for organization in known}
+    near = difflib.get_close_matches(wanted.casefold(), names, n=1)
+    hint = f"did you mean {names[near[0]]!r}?" if near else "`offhook org list` shows them all."
+    return f"There is no organisation {wanted!r}: {hint}"
+
+
+# Secrets
+
+
+def secrets_of(tx: sa.Connection, org_id: str) -> list[Secret]:
+    """Newest first, with those that have expired."""
+    rows = tx.execute(sa.select(secrets).where(secrets.c.org_id == org_id).order_by(secrets.c.created_at.desc()))
+    return [Secret(**row) for row in rows.mappings()]
+
+
+def rotate(
+    tx: sa.Connection, keys: KeyRing, org_id: str, kind: Kind, value: str, now: float, overlap_s: float
+) -> Rotated:
+    """Make *value* the organisation's secret of that kind; the older ones expire after *overlap_s*, or sooner if they would.
+
+    Keys that were made with a label of their own stay as they are: they belong to another program.
+    """
+    until = now + overlap_s
+    is_older = (secrets.c.org_id == org_id) & (secrets.c.kind == kind) & (secrets.c.label == "")
+    lasts_longer = secrets.c.expires_at.is_(None) | (secrets.c.expires_at > until)
+    new_id = _add_secret(tx, keys, org_id, kind, value, now)
+    tx.execute(sa.update(secrets).where(is_older & lasts_longer & (secrets.c.id != new_id)).values(expires_at=until))
+    _raise_version(tx)
+    return Rotated(id=new_id, older_expire_at=until)
+
+
+def stamp_used(tx: sa.Connection, used: dict[str, float]) -> None:
+    """Write when each secret was last used. The version stays: nothing that the directory answers changes by it."""
+    rows = [{"used_id": secret_id, "used_at": at} for secret_id, at in used.items()]
+    is_later = secrets.c.last_used_at.is_(None) | (secrets.c.last_used_at < sa.bindparam("used_at"))
+    statement = sa.update(secrets).where((secrets.c.id == sa.bindparam("used_id")) & is_later)
+    if rows:
+        tx.execute(statement.values(last_used_at=sa.bindparam("used_at")), rows)
+
+
+def _add_secret(
+    tx: sa.Connection,
+    keys: KeyRing,
+    org_id: str,
+    kind: Kind,
+    value: str,
+    now: float,
+    scopes: Sequence[Scope] = ALL_SCOPES,
+) -> str:
+    secret_id = _new_id()
+    _must_be_new(tx, keys, org_id, kind, value, now)
+    row = {
+        "id": secret_id,
+        "org_id": org_id,
+        "kind": kind,
+        "sealed": keys.seal(value.encode(), bound_to=secret_id) if kind == "webhook" else None,
+        "hash": None if kind == "webhook" else hash_of(value),
+        "scopes": " ".join(scopes) if kind == "api_key" else "",
+        "label": "",
+        "created_at": now,
+    }
+    tx.execute(sa.insert(secrets), row)
+    return secret_id
+
+
+def _must_be_new(tx: sa.Connection, keys: KeyRing, org_id: str, kind: Kind, value: str, now: float) -> None:
+    """A bearer names its organisation, so only one may have it; a webhook secret may be a whole workspace's."""
+    is_active = (secrets.c.kind == kind) & (secrets.c.expires_at.is_(None) | (secrets.c.expires_at > now))
+    if kind != "webhook":
+        if tx.scalar(sa.select(secrets.c.id).where(is_active & (secrets.c.hash == hash_of(value)))):
+            raise Mistake("That secret is in use already, and the organisation is told by it: choose another value.")
+        return
+    for row in tx.execute(sa.select(secrets.c.id, secrets.c.sealed).where(is_active & (secrets.c.org_id == org_id))):
+        if _is_sealed_in(keys, row.id, row.sealed, value):
+            raise Mistake("This organisation has that webhook secret already: choose another value.")
+
+
+def _is_sealed_in(keys: KeyRing, secret_id: str, sealed: bytes, value: str) -> bool:
+    try:
+        return keys.open(sealed, bound_to=secret_id) == value.encode()
+    except Damaged:  # rotation is the cure for a secret whose key is lost
+        return False
+
+
+# Agents and numbers
+
+
+def agents_of(tx: sa.Connection, org_id: str) -> list[Agent]:
+    rows = tx.execute(sa.select(agents).where(agents.c.org_id == org_id).order_by(agents.c.agent_id)).mappings()
+    return [Agent(**row) for row in rows]
+
+
+def add_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, now: float) -> None:
+    """Register the agent, or give it another name; without a name the one it has stays."""
+    row = {"org_id": org_id, "agent_id": agent_id, "name": name, "is_learnt": False, "created_at": now}
+    upsert(tx, agents, [row], keep=("created_at",) if name else ("created_at", "name"))
+    _raise_version(tx)
+
+
+def learn_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, now: float) -> None:
+    """Remember that a proven event of *org_id* named this agent. Nothing changes when it is known."""
+    if tx.scalar(sa.select(agents.c.agent_id).where((agents.c.org_id == org_id) & (agents.c.agent_id == agent_id))):
+        return
+    row = {"org_id": org_id, "agent_id": agent_id, "name": name, "is_learnt": True, "created_at": now}
+    insert_new(tx, agents, [row])
+    _raise_version(tx)
+
+
+def numbers_of(tx: sa.Connection, org_id: str) -> list[Number]:
+    rows = tx.execute(sa.select(numbers).where(numbers.c.org_id == org_id).order_by(numbers.c.number)).mappings()
+    return [Number(**row) for row in rows]
+
+
+def add_number(tx: sa.Connection, org_id: str, number: str, label: str | None, now: float) -> None:
+    """Register the number (E.164), or give it another label; without a label the one it has stays."""
+    row = {"org_id": org_id, "number": number, "label": label, "created_at": now}
+    upsert(tx, numbers, [row], keep=("created_at",) if label else ("created_at", "label"))
+    _raise_version(tx)
