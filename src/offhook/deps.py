@@ -1,0 +1,28 @@
+"""What the sockets stand on: one of each, made by `app.py`, reached from a request as `request.app.state.deps`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from offhook.contexts import Contexts
+from offhook.directory import Directory
+from offhook.inbox import Inbox
+from offhook.personalization import Personalization
+from offhook.projection import Projector
+from offhook.refusals import Refusals
+from offhook.sealing import KeyRing
+from offhook.settings import Settings
+from offhook.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    settings: Settings
+    now: Callable[[], float]  #: unix, UTC
+    keys: KeyRing
+    database: Database
+    directory: Directory
+    inbox: Inbox
+    contexts: Contexts
+    personalization: Personalization
+    projector: Projector
+    refusals: Refusals

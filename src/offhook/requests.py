@@ -1,0 +1,129 @@
+"""A webhook request as it stands at the door: what its headers claim, its bytes as they come, the plain answers.
+
+These routes are bare ASGI: a framework's request object costs more than all the work of filing a small event.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from offhook.refusals import Check
+from offhook.settings import Network
+
+PACE_GRACE_S = 10.0  #: every body may take this long, however small
+PACE_BYTES_PER_S = 4096  #: and beyond it, no slower than this on average
+_SILENCE_S = 20.0  #: and never be silent for longer
+
+UNAUTHORIZED = b'{"error":"Unauthorized"}'
+
+
+class TurnedAway(Exception):
+    """The request is refused; *check* is for our eyes, the sender only sees *status*."""
+
+    def __init__(self, check: Check, status: HTTPStatus = HTTPStatus.UNAUTHORIZED) -> None:
+        super().__init__(check)
+        self.check: Check = check
+        self.status = status
+
+
+class Knock(msgspec.Struct, frozen=True):
+    """What a request says of itself before its body is read. None of it is proven."""
+
+    path: str
+    sender: str  #: address; of the first untrusted hop where a trusted proxy stands in front
+    org_claim: str | None  #: ?org=
+    signature: str | None  #: the ElevenLabs-Signature header
+    bearer: str | None  #: what follows "Bearer " in Authorization
+
+
+class Senders:
+    """Knows whose address a request has, and whether that address may send."""
+
+    def __init__(self, trusted_proxies: Sequence[Network], allowed: Sequence[Network]) -> None:
+        self._trusted = trusted_proxies
+        self._allowed = allowed
+
+    def address(self, scope: Scope, forwarded_for: str | None) -> str:
+        """The peer's address, or the right-most of X-Forwarded-For that no trusted proxy owns: what stands further left
+        is the sender's own writing."""
+        peer: str = (scope.get("client") or ("",))[0]
+        if not (forwarded_for and self._trusted and _is_in(peer, self._trusted)):
+            return peer
+        hops = [hop.strip() for hop in forwarded_for.split(",")]
+        return next((hop for hop in reversed(hops) if not _is_in(hop, self._trusted)), hops[0])
+
+    def may_send(self, address: str) -> bool:
+        return not self._allowed or _is_in(address, self._allowed)
+
+
+def read_knock(scope: Scope, senders: Senders) -> Knock:
+    """Read *scope* without ever failing: a header that makes no sense is a header that proves nothing."""
+    found: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        if name in _HEADERS:
+            text = value.decode("latin-1")
+            found[name] = f"{found[name]},{text}" if name in found else text
+    query: bytes = scope["query_string"]
+    scheme, _, token = found.get(b"authorization", "").partition(" ")
+    return Knock(
+        path=scope["path"],
+        sender=senders.address(scope, found.get(b"x-forwarded-for")),
+        org_claim=_org_of(query) if query else None,
+        signature=found.get(b"elevenlabs-signature"),
+        bearer=token.strip() if scheme.lower() == "bearer" else None,
+    )
+
+
+async def read_body(receive: Receive, take: Callable[[bytes], Awaitable[None]]) -> None:
+    """Give *take* each piece of the body. TurnedAway when it is cut short or comes too slowly."""
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    size = 0
+    try:
+        async with asyncio.timeout(_SILENCE_S) as limit:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise TurnedAway("cut", HTTPStatus.BAD_REQUEST)
+                piece: bytes = message.get("body", b"")
+                size += len(piece)
+                await take(piece)
+                if not message.get("more_body", False):
+                    return
+                pace_ends = begun + PACE_GRACE_S + size / PACE_BYTES_PER_S
+                limit.reschedule(min(clock() + _SILENCE_S, pace_ends))
+    except TimeoutError:
+        raise TurnedAway("pace", HTTPStatus.REQUEST_TIMEOUT) from None
+
+
+async def answer(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    """Send one JSON answer."""
+    length = str(len(body)).encode()
+    fixed = [(b"content-type", b"application/json"), (b"content-length", length), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": fixed})
+    await send({"type": "http.response.body", "body": body})
+
+
+_HEADERS = frozenset({b"authorization", b"elevenlabs-signature", b"x-forwarded-for"})
+
+
+def _org_of(query: bytes) -> str | None:
+    if query.startswith(b"org=") and query[4:].isalnum():  # as our own webhook_url spells it
+        return query[4:].decode("ascii", "replace")
+    values = parse_qs(query.decode("latin-1"), max_num_fields=32).get("org") if query.count(b"&") < 32 else None
+    return values[0] if values else None
+
+
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return any(ip.version == network.version and ip in network for network in networks)
