@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from offhook.errors import Mistake
+from offhook.sealing import KeyRing
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -106,6 +107,10 @@ class Settings(BaseSettings):
         if not path:
             return self.data_dir / "offhook.db"
         return Path(path) if path.startswith("//") else Path(path.removeprefix("/"))
+
+    def key_ring(self) -> KeyRing:
+        """The keys of OFFHOOK_SECRET_KEY, else those of the data directory, made there when there are none."""
+        return KeyRing.from_text(self.secret_key) if self.secret_key else KeyRing.from_file(self.data_dir / "secret.key")
 
     @property
     def recordings_dir(self) -> Path:
