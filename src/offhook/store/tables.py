@@ -110,13 +110,19 @@ events = sa.Table(  # the inbox: the truth
     sqlite_autoincrement=True,
 )
 
-contexts = sa.Table(  # who was ringing, found again by any of its keys when the call's events come
+contexts = sa.Table(  # who was ringing: a row a personalization request, found again when the call's events come
     "contexts",
     metadata,
-    _id("key", primary_key=True),  # derived, see contexts.keys
-    _id("event_id"),
+    _id("event_id", primary_key=True),
+    _id("org_id"),
     _time("asked_at"),
-    sa.Column("context", sa.Text, nullable=False),  # JSON personalization.Context
+    _id("call_sid_key", nullable=True),  # the keys are derived ids: what was sent may be longer than an index takes
+    _id("conversation_key", nullable=True),
+    _id("numbers_key", nullable=True),  # agent, caller and called together
+    sa.Column("context", sa.Text, nullable=False),  # JSON store.contexts.Context
+    sa.Index("ix_contexts_call_sid_key", "call_sid_key"),
+    sa.Index("ix_contexts_conversation_key", "conversation_key"),
+    sa.Index("ix_contexts_numbers_key_asked_at", "numbers_key", "asked_at"),
     sa.Index("ix_contexts_asked_at", "asked_at"),
 )
 
@@ -201,7 +207,8 @@ contacts = sa.Table(
     sa.Column("source", sa.Text, nullable=False),  # call, api, import, cli
     _time("created_at"),
     _time("updated_at"),
-    sa.Index("ix_contacts_org_id_created_at", "org_id", "created_at"),
+    sa.Column("search_text", sa.Text, nullable=False),  # names, emails and numbers, folded, a line each
+    sa.Index("ix_contacts_org_id_created_at_id", "org_id", "created_at", "id"),
     sa.Index("ux_contacts_org_id_external_id", "org_id", "external_id", unique=True),
 )
 

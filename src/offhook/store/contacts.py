@@ -1,0 +1,304 @@
+"""People: who they are, the numbers and emails they have, and how they are found. One number belongs to one person.
+
+`search_text` holds a contact's names, emails and numbers, folded, a line each: SQLite's own LIKE knows no case beyond
+ASCII, and one narrow column is searched faster than four.
+"""
+
+import secrets
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import UNSET, UnsetType
+
+from offhook import events
+from offhook.errors import Conflict
+from offhook.store.tables import calls, contact_numbers, contacts, notes
+
+#: Who is ringing, for the driver itself: the greeting does not wait for SQLAlchemy. Organisation and number are given.
+CALLER_COLUMNS = ("contact_id", "first_name", "last_name")
+_CALLER_SQL = (
+    "SELECT contacts.id AS contact_id, contacts.first_name, contacts.last_name "
+    "FROM contact_numbers JOIN contacts ON contacts.id = contact_numbers.contact_id "
+    "WHERE contact_numbers.org_id = {} AND contact_numbers.number = {}"
+)
+CALLER_SQL_SQLITE = _CALLER_SQL.format("?", "?")
+CALLER_SQL_POSTGRESQL = _CALLER_SQL.format("$1", "$2")
+
+_NEWEST_FIRST = (contacts.c.created_at.desc(), contacts.c.id.desc())
+_MAX_SEARCH_CHARS = 200
+_MAX_SEARCH_WORDS = 8
+_MIN_SEARCH_DIGITS = 3
+_WRITTEN_BETWEEN_DIGITS = {ord(mark): None for mark in " +()-./"}
+_emails = msgspec.json.Decoder(tuple[str, ...])
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """A person of one organisation."""
+
+    id: str
+    org_id: str
+    first_name: str | None = None
+    last_name: str | None = None
+    numbers: tuple[str, ...] = ()  #: E.164; the first is the one shown
+    emails: tuple[str, ...] = ()
+    external_id: str | None = None  #: the provider's user id, or the customer number of another system
+    source: str  #: call, api, import, cli
+    created_at: float  #: unix
+    updated_at: float
+
+    @property
+    def name(self) -> str | None:
+        """First and last name as one; None when nobody has said either."""
+        return " ".join(word for word in (self.first_name, self.last_name) if word) or None
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What to change of a contact; UNSET leaves as it is, None or () takes away."""
+
+    first_name: str | UnsetType | None = UNSET
+    last_name: str | UnsetType | None = UNSET
+    numbers: Sequence[str] | UnsetType = UNSET  #: E.164
+    emails: Sequence[str] | UnsetType = UNSET
+    external_id: str | UnsetType | None = UNSET
+
+
+# What people do
+
+
+def create(
+    tx: sa.Connection,
+    org_id: str,
+    *,
+    first_name: str | None = None,
+    last_name: str | None = None,
+    numbers: Sequence[str] = (),
+    emails: Sequence[str] = (),
+    external_id: str | None = None,
+    source: str,
+    now: float,
+) -> Contact:
+    """A new contact with *numbers* in E.164; Conflict when a number or the external id is another's."""
+    contact = Contact(
+        id=free_id(tx, org_id, numbers[0]) if numbers else secrets.token_hex(12),
+        org_id=org_id,
+        first_name=_clean(first_name),
+        last_name=_clean(last_name),
+        numbers=_unique(numbers),
+        emails=_unique(emails),
+        external_id=_clean(external_id),
+        source=source,
+        created_at=now,
+        updated_at=now,
+    )
+    _refuse_what_is_taken(tx, contact)
+    try:
+        tx.execute(contacts.insert(), _row(contact))
+        _write_numbers(tx, contact)
+    except sa.exc.IntegrityError as error:  # somebody was faster, between the look and the insert
+        raise Conflict("Another contact has that number or external id already.") from error
+    return contact
+
+
+def update(tx: sa.Connection, org_id: str, contact_id: str, changes: Changes, *, now: float) -> Contact | None:
+    """The contact as changed; None when there is none; Conflict when a number or the external id is another's."""
+    found = get(tx, org_id, contact_id)
+    if found is None:
+        return None
+    contact = msgspec.structs.replace(found, **_changed(changes), updated_at=now)
+    _refuse_what_is_taken(tx, contact)
+    try:
+        tx.execute(contacts.update().where(contacts.c.id == contact_id).values(**_row(contact)))
+        if contact.numbers != found.numbers:
+            tx.execute(contact_numbers.delete().where(contact_numbers.c.contact_id == contact_id))
+            _write_numbers(tx, contact)
+    except sa.exc.IntegrityError as error:
+        raise Conflict("Another contact has that number or external id already.") from error
+    return contact
+
+
+def delete(tx: sa.Connection, org_id: str, contact_id: str) -> bool:
+    """Forget a contact and what was only noted about it; its calls stay, nobody's. False when there is none."""
+    deleted = tx.execute(contacts.delete().where(contacts.c.id == contact_id, contacts.c.org_id == org_id))
+    if not deleted.rowcount:
+        return False
+    tx.execute(contact_numbers.delete().where(contact_numbers.c.contact_id == contact_id))
+    tx.execute(notes.delete().where(notes.c.contact_id == contact_id, notes.c.call_id.is_(None)))
+    tx.execute(notes.update().where(notes.c.contact_id == contact_id).values(contact_id=None))
+    tx.execute(calls.update().where(calls.c.contact_id == contact_id).values(contact_id=None))
+    return True
+
+
+# Finding
+
+
+def get(tx: sa.Connection, org_id: str, contact_id: str) -> Contact | None:
+    """The contact; None when there is none, or when it is another organisation's."""
+    return _one(tx, sa.select(contacts).where(contacts.c.id == contact_id, contacts.c.org_id == org_id))
+
+
+def find_by_number(tx: sa.Connection, org_id: str, number: str) -> Contact | None:
+    """Whose number (E.164) that is."""
+    has_number = contact_numbers.c.org_id == org_id, contact_numbers.c.number == number
+    return _one(
+        tx, sa.select(contacts).join(contact_numbers, contact_numbers.c.contact_id == contacts.c.id).where(*has_number)
+    )
+
+
+def find_by_external_id(tx: sa.Connection, org_id: str, external_id: str) -> Contact | None:
+    return _one(tx, sa.select(contacts).where(contacts.c.org_id == org_id, contacts.c.external_id == external_id))
+
+
+def page(
+    tx: sa.Connection, org_id: str, *, search: str | None = None, page: int = 1, size: int = 10
+) -> tuple[list[Contact], int]:
+    """Page *page* (the first is 1) of the contacts, newest first, and how many there are in all.
+
+    Every word of *search* must be found in a name, an email or a number, in any case; a written number such as
+    "(416) 555-0100" is found by its digits.
+    """
+    conditions = [contacts.c.org_id == org_id, *_found(search or "")]
+    total = tx.execute(sa.select(sa.func.count()).select_from(contacts).where(*conditions)).scalar_one()
+    # The page is cut out by id, in the index alone; only its own rows are then read from the table.
+    offset = (page - 1) * size
+    ids = sa.select(contacts.c.id).where(*conditions).order_by(*_NEWEST_FIRST).limit(size).offset(offset).subquery()
+    rows = tx.execute(sa.select(contacts).join(ids, ids.c.id == contacts.c.id).order_by(*_NEWEST_FIRST)).all()
+    return _with_numbers(tx, rows), total
+
+
+# What both need
+
+
+def free_id(tx: sa.Connection, org_id: str, known_by: str) -> str:
+    """The id that follows from *known_by*, or the next when a contact that lost that number still has it."""
+    for again in range(1_000_000):
+        id = events.contact_id(org_id, f"{known_by}#{again}" if again else known_by)
+        if tx.execute(sa.select(contacts.c.id).where(contacts.c.id == id)).first() is None:
+            return id
+    raise AssertionError("a million contacts were made by one number")
+
+
+def stamp_search_text(tx: sa.Connection, contact_id: str) -> None:
+    """Make a contact found by what was just added to it."""
+    contact = _one(tx, sa.select(contacts).where(contacts.c.id == contact_id))
+    if contact is not None:
+        tx.execute(
+            contacts.update().where(contacts.c.id == contact_id).values(search_text=_row(contact)["search_text"])
+        )
+
+
+def search_text(name: str | None, emails: Iterable[str], numbers: Iterable[str]) -> str:
+    """What a search looks through, see the top of this file."""
+    return "\n".join(map(_folded, filter(None, (name, *emails, *numbers))))
+
+
+def _row(contact: Contact) -> dict[str, Any]:
+    return {
+        "id": contact.id,
+        "org_id": contact.org_id,
+        "first_name": contact.first_name,
+        "last_name": contact.last_name,
+        "emails": msgspec.json.encode(contact.emails).decode(),
+        "external_id": contact.external_id,
+        "source": contact.source,
+        "created_at": contact.created_at,
+        "updated_at": contact.updated_at,
+        "search_text": search_text(contact.name, contact.emails, contact.numbers),
+    }
+
+
+def _write_numbers(tx: sa.Connection, contact: Contact) -> None:
+    rows = [
+        {"org_id": contact.org_id, "number": number, "contact_id": contact.id, "position": position}
+        for position, number in enumerate(contact.numbers)
+    ]
+    if rows:
+        tx.execute(contact_numbers.insert(), rows)
+
+
+def _changed(changes: Changes) -> dict[str, Any]:
+    """The fields that are set, in the form in which a contact keeps them."""
+    given = {name: getattr(changes, name) for name in changes.__struct_fields__}
+    return {
+        name: _unique(value) if name in ("numbers", "emails") else _clean(value)
+        for name, value in given.items()
+        if value is not UNSET
+    }
+
+
+def _refuse_what_is_taken(tx: sa.Connection, contact: Contact) -> None:
+    has_number = contact_numbers.c.org_id == contact.org_id, contact_numbers.c.number.in_(contact.numbers)
+    rows = tx.execute(sa.select(contact_numbers).where(*has_number)).all() if contact.numbers else ()
+    for row in rows:
+        if row.contact_id != contact.id:
+            raise Conflict(
+                f"Another contact has the number {row.number} already.", details={"contactId": row.contact_id}
+            )
+    if contact.external_id is not None:
+        other = find_by_external_id(tx, contact.org_id, contact.external_id)
+        if other is not None and other.id != contact.id:
+            raise Conflict("Another contact has that external id already.", details={"contactId": other.id})
+
+
+def _found(search: str) -> list[sa.ColumnElement[bool]]:
+    """What must hold of a contact for *search* to find it."""
+    folded = _folded(search[:_MAX_SEARCH_CHARS])
+    if not folded:
+        return []
+    has_words = sa.and_(*map(_contains, folded.split()[:_MAX_SEARCH_WORDS]))
+    digits = folded.translate(_WRITTEN_BETWEEN_DIGITS)
+    looks_like_a_number = digits.isascii() and digits.isdigit() and len(digits) >= _MIN_SEARCH_DIGITS
+    return [sa.or_(has_words, _contains(digits)) if looks_like_a_number else has_words]
+
+
+def _contains(word: str) -> sa.ColumnElement[bool]:
+    return contacts.c.search_text.contains(word, autoescape=True)
+
+
+def _one(tx: sa.Connection, query: sa.Select[Any]) -> Contact | None:
+    found = _with_numbers(tx, tx.execute(query).all())
+    return found[0] if found else None
+
+
+def _with_numbers(tx: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Contact]:
+    ids = [row.id for row in rows]
+    query = sa.select(contact_numbers.c.contact_id, contact_numbers.c.number).where(
+        contact_numbers.c.contact_id.in_(ids)
+    )
+    numbers: dict[str, list[str]] = {id: [] for id in ids}
+    for id, number in tx.execute(query.order_by(contact_numbers.c.position)) if ids else ():
+        numbers[id].append(number)
+    return [_contact(row, numbers[row.id]) for row in rows]
+
+
+def _contact(row: sa.Row[Any], numbers: Sequence[str]) -> Contact:
+    return Contact(
+        id=row.id,
+        org_id=row.org_id,
+        first_name=row.first_name,
+        last_name=row.last_name,
+        numbers=tuple(numbers),
+        emails=_emails.decode(row.emails),
+        external_id=row.external_id,
+        source=row.source,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _folded(text: str) -> str:
+    """*text* as it is searched: without case, without the difference between ﬁ and fi, on one line."""
+    return " ".join(unicodedata.normalize("NFKC", _clean(text) or "").casefold().split())
+
+
+def _unique(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(_clean, words))))
+
+
+def _clean(text: str | None) -> str | None:
+    """*text* as PostgreSQL can keep it (no U+0000, no lone surrogate), trimmed; None when nothing is left."""
+    if text is None:
+        return None
+    return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip() or None
