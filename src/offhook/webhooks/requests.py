@@ -7,12 +7,13 @@ import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from offhook.refusals import Check
+from offhook.refusals import Check, Refusal, Refusals
 from offhook.settings import Network
 
 PACE_GRACE_S = 10.0  #: every body may take this long, however small
@@ -101,12 +102,42 @@ async def read_body(receive: Receive, take: Callable[[bytes], Awaitable[None]]) 
         raise TurnedAway("pace", HTTPStatus.REQUEST_TIMEOUT) from None
 
 
-async def answer(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
-    """Send one JSON answer."""
-    length = str(len(body)).encode()
-    fixed = [(b"content-type", b"application/json"), (b"content-length", length), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": fixed})
-    await send({"type": "http.response.body", "body": body})
+class Answer(NamedTuple):
+    """One JSON answer."""
+
+    status: HTTPStatus
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def come_back_later(why: str) -> Answer:
+    """503: where retries are enabled ElevenLabs sends it again; any 4xx would lose the event for good."""
+    body = msgspec.json.encode({"error": why})
+    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, body, ((b"retry-after", b"5"),))
+
+
+def refuse(refusals: Refusals, knock: Knock, refused: TurnedAway, *, size_bytes: int, at: float) -> Answer:
+    """Note the refusal and answer it. Every 401 is alike: which check failed is nobody's business but ours."""
+    refusals.add(
+        Refusal(
+            at=at,
+            path=knock.path,
+            sender=knock.sender,
+            size_bytes=size_bytes,
+            check=refused.check,
+            org_id=knock.org_claim,
+        )
+    )
+    is_401 = refused.status == HTTPStatus.UNAUTHORIZED
+    body = UNAUTHORIZED if is_401 else msgspec.json.encode({"error": refused.status.phrase})
+    return Answer(refused.status, body, ((b"connection", b"close"),))  # what is left of the body is not read
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    length = str(len(answer.body)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", length), *answer.headers]
+    await send({"type": "http.response.start", "status": int(answer.status), "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 _HEADERS = frozenset({b"authorization", b"elevenlabs-signature", b"x-forwarded-for"})

@@ -1,18 +1,10 @@
-"""The doors: prove the sender, then file an event or greet a caller.
-
-One event's way: the body streams through (HMAC and sha256 per piece, audio decoded to a file that nobody sees yet) -> its
-signature is proven and its organisation known -> the inbox makes it durable -> 200 with the call id. Nothing about the JSON,
-the agent or the audio of a proven event turns into another answer: ElevenLabs sends it once, and only exactly 200 is
-success there.
-"""
+"""POST /api/webhook/elevenlabs: an event is proven, durable, answered; in that order."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from prometheus_client import Counter, Histogram
@@ -24,147 +16,34 @@ from offhook.errors import ComeBackLater, Unavailable
 from offhook.events import UNASSIGNED, Event, Proof, Status
 from offhook.inbox import Inbox
 from offhook.logs import log
-from offhook.personalization import Greeting, Personalization
-from offhook.refusals import Check, Refusal, Refusals
-from offhook.requests import UNAUTHORIZED, Knock, Senders, TurnedAway, answer, read_body, read_knock
+from offhook.refusals import Check, Refusals
 from offhook.store import events as event_rows
 from offhook.store.database import Database
 from offhook.voice.elevenlabs.body import Body, Folders, Intake
 from offhook.voice.elevenlabs.envelope import Envelope, Unreadable, read_envelope
 from offhook.voice.elevenlabs.signature import DECOY, Prover, Signature, read_signature
+from offhook.webhooks.arrival import Arrival, UnprovenQuota
+from offhook.webhooks.keyholders import Keyholders, org_of_token
+from offhook.webhooks.requests import (
+    Answer,
+    Knock,
+    Senders,
+    TurnedAway,
+    come_back_later,
+    read_body,
+    read_knock,
+    refuse,
+    send_answer,
+)
 
-SMALL_BODY_BYTES = 256 * 1024  #: up to here a body is proven in memory, once, when it is whole
-_PIECE_BYTES = 256 * 1024  #: beyond, pieces of this size go through a thread
-_EVERY_SECRET_BYTES = 1 << 20  #: bodies up to this size may be tried against every secret there is
-_FEW_SECRETS = 4  #: so few that all may be tried while the body flows
 _STALE_KEPT = 1000  #: proven events an hour that are kept although the clock refuses them
-_GREETING_BODY_BYTES = 64 * 1024
 _LOOK_UP_S = 1.0
-
 _USED = frozenset({"post_call_transcription", "post_call_audio", "call_initiation_failure"})
 
 _accepted = Counter("offhook_events_accepted_total", "Post-call events answered with 200, by type", ["type"])
 _accept_s = Histogram("offhook_accept_seconds", "From the request's head to its answer", buckets=(
     0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60,
 ))  # fmt: skip
-_greet_s = Histogram("offhook_greeting_seconds", "From the request's head to the greeting's answer", buckets=(
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 1.5,
-))  # fmt: skip
-
-
-class UnprovenQuota:
-    """How many bytes of bodies that nobody has proven yet may lie on disk at once."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._left = limit_bytes
-
-    def take(self, size_bytes: int) -> None:
-        if size_bytes > self._left:
-            raise TurnedAway("quota", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        self._left -= size_bytes
-
-    def give_back(self, size_bytes: int) -> None:
-        self._left += size_bytes
-
-
-class Keyholders:
-    """Finds the secrets that may have signed a body, at a cost that does not grow with the number of organisations."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-
-    def before_the_body(self, knock: Knock) -> list[WebhookSecret] | None:
-        """The candidates as far as the request's head tells; None when only the body can tell."""
-        if knock.org_claim is not None:
-            return self._directory.webhook_secrets(knock.org_claim)
-        everyone = self._directory.all_webhook_secrets()
-        return everyone if len(everyone) <= _FEW_SECRETS else None
-
-    def after_the_body(self, envelope: Envelope | None, size_bytes: int) -> list[WebhookSecret]:
-        """The candidates for a body that names no organisation: its agent's, else the called number's, else all."""
-        if envelope is not None:
-            for org_ids in self._claimed(envelope):
-                if org_ids:
-                    return [secret for org_id in org_ids for secret in self._directory.webhook_secrets(org_id)]
-        return self._directory.all_webhook_secrets() if size_bytes <= _EVERY_SECRET_BYTES else []
-
-    def narrowed(self, org_ids: Sequence[str], envelope: Envelope | None) -> Sequence[str]:
-        """Those of *org_ids*, which share the secret that signed, to which the agent or the called number belongs."""
-        if len(org_ids) > 1 and envelope is not None:
-            for claimed in self._claimed(envelope):
-                common = [org_id for org_id in org_ids if org_id in claimed]
-                if common:
-                    return common
-        return org_ids
-
-    def _claimed(self, envelope: Envelope) -> Sequence[Sequence[str]]:
-        return (
-            self._directory.orgs_of_agent(envelope.agent_id) if envelope.agent_id else (),
-            self._directory.orgs_of_number(envelope.called_number) if envelope.called_number else (),
-        )
-
-
-class Arrival:
-    """A body on its way in. Small ones wait in memory; larger ones flow through a thread to files that nobody sees."""
-
-    def __init__(self, intake: Intake, quota: UnprovenQuota, prover: Callable[[], Coroutine[Any, Any, Prover | None]]):
-        """*prover* is asked once, when the body turns out to be large."""
-        self._intake = intake
-        self._quota = quota
-        self._find_prover = prover
-        self._pieces: list[bytes] = []
-        self._waiting_bytes = 0
-        self._reserved_bytes = 0
-        self.size_bytes = 0
-        self.is_streamed = False
-        self.prover: Prover | None = None  #: of a large body whose candidates are known
-
-    async def take(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._waiting_bytes += len(piece)
-        self.size_bytes += len(piece)
-        if self._waiting_bytes < _PIECE_BYTES or self.size_bytes <= SMALL_BODY_BYTES:
-            return
-        if not self.is_streamed:
-            self.is_streamed = True
-            self.prover = await self._find_prover()
-        await self._pass_on(self._joined())
-
-    async def finish(self) -> tuple[Body, bytes | None]:
-        """The whole body, and its bytes when it is small."""
-        rest = self._joined()
-        if not self.is_streamed:
-            self._intake.feed(rest)
-            return self._intake.finish(), rest
-        await self._pass_on(rest)
-        return await asyncio.to_thread(self._intake.finish), None
-
-    async def keep(self) -> None:
-        if self._intake.has_files:
-            await asyncio.to_thread(self._intake.keep)
-
-    async def discard(self) -> None:
-        """Leave nothing that was not kept, and free the quota."""
-        self._quota.give_back(self._reserved_bytes)
-        self._reserved_bytes = 0
-        if self._intake.has_files:
-            await asyncio.to_thread(self._intake.discard)
-
-    def _joined(self) -> bytes:
-        joined = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
-        self._waiting_bytes = 0
-        return joined
-
-    async def _pass_on(self, piece: bytes) -> None:
-        self._quota.take(len(piece))
-        self._reserved_bytes += len(piece)
-        await asyncio.to_thread(self._swallow, piece)
-
-    def _swallow(self, piece: bytes) -> None:
-        if self.prover is not None:
-            self.prover.update(piece)
-        self._intake.feed(piece)
 
 
 class PostCallDoor:
@@ -203,19 +82,18 @@ class PostCallDoor:
             Intake(self._folders, self._body_limit_bytes), self._quota, lambda: self._prover_of_a_large_body(knock)
         )
         try:
-            status, content = HTTPStatus.OK, await self._receive(knock, arrival, receive)
+            given = Answer(HTTPStatus.OK, await self._receive(knock, arrival, receive))
         except TurnedAway as refused:
-            status, content = refused.status, self._refuse(knock, refused, arrival.size_bytes)
+            given = refuse(self._refusals, knock, refused, size_bytes=arrival.size_bytes, at=self._now())
         except (ComeBackLater, Unavailable, OSError) as error:
-            # 503: where retries are enabled ElevenLabs sends it again; any 4xx would lose it for good.
             log.error("webhook.unstorable", error=str(error))
-            status, content = HTTPStatus.SERVICE_UNAVAILABLE, b'{"error":"Nothing here can keep it just now"}'
+            given = come_back_later("Nothing here can keep the event just now")
         except Exception:
             log.exception("webhook.failed")
-            status, content = HTTPStatus.INTERNAL_SERVER_ERROR, b'{"error":"Webhook processing failed"}'
+            given = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b'{"error":"Webhook processing failed"}')
         finally:
             await arrival.discard()
-        await answer(send, status, content, *_extra_headers(status))
+        await send_answer(send, given)
         _accept_s.observe(time.perf_counter() - begun)
 
     async def _receive(self, knock: Knock, arrival: Arrival, receive: Receive) -> bytes:
@@ -373,118 +251,6 @@ class PostCallDoor:
             reason=reason,
         )
 
-    def _refuse(self, knock: Knock, refused: TurnedAway, size_bytes: int) -> bytes:
-        self._refusals.add(
-            Refusal(
-                at=self._now(),
-                path=knock.path,
-                sender=knock.sender,
-                size_bytes=size_bytes,
-                check=refused.check,
-                org_id=knock.org_claim,
-            )
-        )
-        return _refusal_body(refused)
-
-
-class PersonalizationDoor:
-    """POST /api/webhook/elevenlabs/personalization"""
-
-    def __init__(
-        self,
-        *,
-        senders: Senders,
-        directory: Directory,
-        inbox: Inbox,
-        personalization: Personalization,
-        refusals: Refusals,
-        now: Callable[[], float],
-    ) -> None:
-        self._senders = senders
-        self._directory = directory
-        self._inbox = inbox
-        self._personalization = personalization
-        self._refusals = refusals
-        self._now = now
-        self._filings: set[asyncio.Task[None]] = set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = time.perf_counter()
-        knock = read_knock(scope, self._senders)
-        body = bytearray()
-        try:
-            org_id = await self._org_of(knock)
-            await read_body(receive, partial(_take_up_to, body, _GREETING_BODY_BYTES))
-        except TurnedAway as refused:
-            refusal = Refusal(
-                at=self._now(),
-                path=knock.path,
-                sender=knock.sender,
-                size_bytes=len(body),
-                check=refused.check,
-                org_id=knock.org_claim,
-            )
-            self._refusals.add(refusal)
-            await answer(send, refused.status, _refusal_body(refused), *_extra_headers(refused.status))
-            return
-        except (ComeBackLater, Unavailable):
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-            await answer(
-                send, status, b'{"error":"Nobody can tell just now whose token this is"}', *_extra_headers(status)
-            )
-            return
-        greeting = await self._personalization.greet(org_id, bytes(body))
-        await answer(send, HTTPStatus.OK, greeting.answer)
-        _greet_s.observe(time.perf_counter() - begun)
-        # Only now: the caller has waited long enough, and nothing of the answer depends on it.
-        self._file_later(greeting)
-
-    async def finish(self) -> None:
-        """Let the filings under way end."""
-        await asyncio.gather(*self._filings)
-
-    async def _org_of(self, knock: Knock) -> str:
-        if not self._senders.may_send(knock.sender):
-            raise TurnedAway("sender")
-        if not knock.bearer:
-            raise TurnedAway("credentials")
-        org_id = await org_of_token(self._directory, knock.bearer)
-        if org_id is None:
-            raise TurnedAway("token")
-        return org_id
-
-    def _file_later(self, greeting: Greeting) -> None:
-        task = asyncio.create_task(self._file(greeting))
-        self._filings.add(task)
-        task.add_done_callback(self._filings.discard)
-
-    async def _file(self, greeting: Greeting) -> None:
-        try:
-            await self._personalization.remember(greeting)
-            if greeting.filing is not None:
-                await self._inbox.file(greeting.filing)
-        except ComeBackLater:
-            log.error("greeting.unfiled")
-
-
-async def org_of_token(directory: Directory, token: str, *, may_fail: bool = False) -> str | None:
-    """Whose tool secret *token* is. Unavailable when it is unknown here and the database that may know it is down,
-    unless *may_fail*: something else may prove the sender."""
-    org_id = directory.org_of_tool_token(token)
-    if org_id is not None:
-        return org_id
-    try:
-        await directory.refresh()
-    except Unavailable:
-        if may_fail:
-            return None
-        raise
-    return directory.org_of_tool_token(token)
-
-
-async def _take_up_to(body: bytearray, limit_bytes: int, piece: bytes) -> None:
-    body += piece[: max(0, limit_bytes - len(body))]
-
 
 def _keys(candidates: Sequence[WebhookSecret]) -> Sequence[bytes]:
     """An unknown organisation costs what a known one costs."""
@@ -520,18 +286,3 @@ def _missing(knock: Knock) -> Check:
     if knock.signature is not None:
         return "header"
     return "token" if knock.bearer else "credentials"
-
-
-def _refusal_body(refused: TurnedAway) -> bytes:
-    """Every 401 is alike: which check failed is nobody's business but ours."""
-    if refused.status == HTTPStatus.UNAUTHORIZED:
-        return UNAUTHORIZED
-    return msgspec.json.encode({"error": refused.status.phrase})
-
-
-def _extra_headers(status: int) -> Sequence[tuple[bytes, bytes]]:
-    if status == HTTPStatus.OK:
-        return ()
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return ((b"retry-after", b"5"),)
-    return ((b"connection", b"close"),)  # what is left of the body is not read
