@@ -195,6 +195,16 @@ def rotate(
     return Rotated(id=new_id, older_expire_at=until)
 
 
+def lend_tool_secret(
+    tx: sa.Connection, keys: KeyRing, org_id: str, value: str, label: str, now: float, lasts_s: float
+) -> None:
+    """Make *value* one more tool secret for *lasts_s*; those lent under *label* before that have expired are removed."""
+    was_lent = (secrets.c.org_id == org_id) & (secrets.c.kind == "tool") & (secrets.c.label == label)
+    tx.execute(sa.delete(secrets).where(was_lent & (secrets.c.expires_at <= now)))
+    _add_secret(tx, keys, org_id, "tool", value, now, label=label, expires_at=now + lasts_s)
+    _raise_version(tx)
+
+
 def stamp_used(tx: sa.Connection, used: dict[str, float]) -> None:
     """Write when each secret was last used. The version stays: nothing that the directory answers changes by it."""
     rows = [{"used_id": secret_id, "used_at": at} for secret_id, at in used.items()]
@@ -212,6 +222,8 @@ def _add_secret(
     value: str,
     now: float,
     scopes: Sequence[Scope] = ALL_SCOPES,
+    label: str = "",
+    expires_at: float | None = None,
 ) -> str:
     secret_id = _new_id()
     _must_be_new(tx, keys, org_id, kind, value, now)
@@ -222,8 +234,9 @@ def _add_secret(
         "sealed": keys.seal(value.encode(), bound_to=secret_id) if kind == "webhook" else None,
         "hash": None if kind == "webhook" else hash_of(value),
         "scopes": " ".join(scopes) if kind == "api_key" else "",
-        "label": "",
+        "label": label,
         "created_at": now,
+        "expires_at": expires_at,
     }
     tx.execute(sa.insert(secrets), row)
     return secret_id
