@@ -51,6 +51,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int  #: of the whole body as it came
     received_at: float  #: unix, UTC
     body: bytes  #: what stayed of the body after the parts were cut out; sealed in the store, open in memory
+    answer: bytes | None = (
+        None  #: what was said back, where the call depends on it; sealed in the store, open in memory
+    )
     parts: tuple[Part, ...] = ()
     audio: Audio | None = None
     conversation_id: str | None = None

@@ -20,6 +20,7 @@ from offhook.events import Event, Filed
 from offhook.logs import log
 from offhook.sealing import KeyRing
 from offhook.spool import Spool
+from offhook.store import events as event_rows
 from offhook.store.database import Database
 
 _TRUST_AGAIN_S = 1.0  #: after a failure the database is asked by one event a second, so that not every one waits for it
@@ -67,6 +68,11 @@ class Inbox:
         """Whether the next event is offered to the database first."""
         return time.monotonic() >= self._ask_database_at and self._database.oldest_wait_s < self._budget_s
 
+    @property
+    def spooled(self) -> int:
+        """How many events wait in the spool."""
+        return len(self._spool.waiting())
+
     async def _file_in_database(self, event: Event) -> Filed:
         if not self.is_database_trusted:
             raise Unavailable
@@ -77,7 +83,7 @@ class Inbox:
         return filed
 
     def _sealed(self, event: Event) -> Event:
-        return msgspec.structs.replace(event, body=self._keys.seal(event.body, event.id))
+        return event_rows.sealed(event, self._keys)
 
     # Draining
 

@@ -7,15 +7,17 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.events import Audio, Event, Part, Status
+from offhook.sealing import KeyRing
 from offhook.store.tables import events
 
-#: What a list shows: everything but the sealed body.
-FACTS = tuple(column for column in events.c if column.name != "body")
+#: What a list shows: everything but what is sealed.
+FACTS = tuple(column for column in events.c if column.name not in ("body", "answer"))
 
 #: The columns that filing writes, in the order of `filed_values`.
 FILED_COLUMNS = (
     "id", "org_id", "call_id", "type", "source", "proof", "status", "reason", "attempts", "deliveries",
     "conversation_id", "agent_id", "event_timestamp", "received_at", "size_bytes", "sha256", "parts", "audio", "body",
+    "answer",
 )  # fmt: skip
 
 _parts = msgspec.json.Decoder(tuple[Part, ...])
@@ -23,18 +25,35 @@ _audio = msgspec.json.Decoder(Audio)
 
 
 def filed_values(event: Event) -> tuple[Any, ...]:
-    """*event* (its body sealed) as the values of FILED_COLUMNS."""
+    """*event* (body and answer sealed) as the values of FILED_COLUMNS."""
     return (
         event.id, event.org_id, event.call_id, event.type, event.source, event.proof, event.status, event.reason, 0, 1,
         event.conversation_id, event.agent_id, event.event_timestamp, event.received_at, event.size_bytes, event.sha256,
         msgspec.json.encode(event.parts).decode() if event.parts else None,
         msgspec.json.encode(event.audio).decode() if event.audio else None,
-        event.body,
+        event.body, event.answer,
     )  # fmt: skip
 
 
+def sealed(event: Event, keys: KeyRing) -> Event:
+    """*event* as the store may keep it."""
+    answer = None if event.answer is None else keys.seal(event.answer, _answer_of(event))
+    return msgspec.structs.replace(event, body=keys.seal(event.body, event.id), answer=answer)
+
+
+def opened(event: Event, keys: KeyRing) -> Event:
+    """*event* from the store, with body and answer readable; Damaged when their seal does not hold."""
+    answer = None if event.answer is None else keys.open(event.answer, _answer_of(event))
+    return msgspec.structs.replace(event, body=keys.open(event.body, event.id), answer=answer)
+
+
+def _answer_of(event: Event) -> str:
+    """What an answer is bound to; not the event's id alone, else it could be taken for the body."""
+    return f"{event.id}:answer"
+
+
 def event_of(row: sa.Row[Any]) -> Event:
-    """The event of a whole row; its body is still sealed."""
+    """The event of a whole row; body and answer are still sealed."""
     return Event(
         id=row.id, org_id=row.org_id, call_id=row.call_id, type=row.type, source=row.source, proof=row.proof,
         status=row.status, reason=row.reason, conversation_id=row.conversation_id, agent_id=row.agent_id,
@@ -42,6 +61,7 @@ def event_of(row: sa.Row[Any]) -> Event:
         parts=_parts.decode(row.parts) if row.parts else (),
         audio=_audio.decode(row.audio) if row.audio else None,
         body=bytes(row.body),
+        answer=None if row.answer is None else bytes(row.answer),
     )  # fmt: skip
 
 

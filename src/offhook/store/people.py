@@ -15,6 +15,7 @@ from offhook.store import contacts as contact_rows
 from offhook.store.database import insert_new
 from offhook.store.tables import contact_numbers, contacts
 
+_MAX_ID_CHARS = 256
 _Key = tuple[str, str]  #: organisation, number
 
 
@@ -45,8 +46,9 @@ def resolve_people(tx: sa.Connection, people: Sequence[Person]) -> list[str | No
 
 
 def _has_user_id(person: Person) -> bool:
-    """A user id that is only the number again says nothing new."""
-    return bool(person.external_id) and person.external_id != person.number
+    """A user id that is only the number again says nothing new, and a very long one is no id."""
+    user_id = person.external_id
+    return bool(user_id) and user_id != person.number and len(user_id or "") <= _MAX_ID_CHARS
 
 
 def _owners(tx: sa.Connection, keys: Collection[_Key]) -> dict[_Key, str]:

@@ -32,7 +32,7 @@ _MAX_BATCH_BYTES = 8 << 20
 _SESSION = {"synchronous_commit": "on", "timezone": "UTC", "application_name": "offhook", "jit": "off"}
 _TYPES = (
     "text", "text", "text", "text", "text", "text", "text", "text", "int4", "int4",
-    "text", "text", "float8", "float8", "int8", "text", "text", "text", "bytea",
+    "text", "text", "float8", "float8", "int8", "text", "text", "text", "bytea", "bytea",
 )  # fmt: skip
 
 #: `deduplicated` comes from the insert: what was not inserted was there. The same event in other bytes is a row of its

@@ -98,6 +98,7 @@ events = sa.Table(  # the inbox: the truth
     sa.Column("parts", sa.Text),  # JSON list of events.Part; NULL: the body is whole in this row
     sa.Column("audio", sa.Text),  # JSON events.Audio
     sa.Column("body", sa.LargeBinary, nullable=False),  # sealed
+    sa.Column("answer", sa.LargeBinary),  # sealed; what we said back, where the call depends on it: a greeting
     sa.Index("ux_events_id", "id", unique=True),
     sa.Index("ix_events_call_id", "call_id"),
     sa.Index("ix_events_org_id_seq", "org_id", "seq"),

@@ -81,22 +81,29 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.Column("search_text", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contacts")),
     )
     with op.batch_alter_table("contacts", schema=None) as batch_op:
-        batch_op.create_index("ix_contacts_org_id_created_at", ["org_id", "created_at"], unique=False)
+        batch_op.create_index("ix_contacts_org_id_created_at_id", ["org_id", "created_at", "id"], unique=False)
         batch_op.create_index("ux_contacts_org_id_external_id", ["org_id", "external_id"], unique=True)
 
     op.create_table(
         "contexts",
-        sa.Column("key", sa.String(length=24), nullable=False),
         sa.Column("event_id", sa.String(length=24), nullable=False),
+        sa.Column("org_id", sa.String(length=24), nullable=False),
         sa.Column("asked_at", sa.Double(), nullable=False),
+        sa.Column("call_sid_key", sa.String(length=24), nullable=True),
+        sa.Column("conversation_key", sa.String(length=24), nullable=True),
+        sa.Column("numbers_key", sa.String(length=24), nullable=True),
         sa.Column("context", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_contexts")),
+        sa.PrimaryKeyConstraint("event_id", name=op.f("pk_contexts")),
     )
     with op.batch_alter_table("contexts", schema=None) as batch_op:
         batch_op.create_index("ix_contexts_asked_at", ["asked_at"], unique=False)
+        batch_op.create_index("ix_contexts_call_sid_key", ["call_sid_key"], unique=False)
+        batch_op.create_index("ix_contexts_conversation_key", ["conversation_key"], unique=False)
+        batch_op.create_index("ix_contexts_numbers_key_asked_at", ["numbers_key", "asked_at"], unique=False)
 
     op.create_table(
         "directory_version",
@@ -127,6 +134,7 @@ def upgrade() -> None:
         sa.Column("parts", sa.Text(), nullable=True),
         sa.Column("audio", sa.Text(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_events")),
         sqlite_autoincrement=True,
     )
