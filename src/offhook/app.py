@@ -1,0 +1,258 @@
+"""The composition root: settings become stores, rooms, sockets; and a process that serves or works until it is told to stop."""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from offhook import api, logs
+from offhook.contexts import Contexts
+from offhook.deps import Deps
+from offhook.directory import Directory
+from offhook.errors import AlreadyRunning, Fault, Mistake
+from offhook.inbox import Inbox
+from offhook.logs import log
+from offhook.personalization import Personalization
+from offhook.projection import Projector
+from offhook.refusals import Refusals
+from offhook.routes import doors
+from offhook.sealing import KeyRing
+from offhook.settings import Settings
+from offhook.spool import Spool
+from offhook.store import migrations
+from offhook.store.engine import open_database
+from offhook.voice.elevenlabs.body import Folders, sweep
+from offhook.webhooks.arrival import UnprovenQuota
+from offhook.webhooks.greeting import PersonalizationDoor
+from offhook.webhooks.post_call import PostCallDoor
+from offhook.webhooks.requests import Senders
+
+_MIB = 1 << 20
+_DRAIN_S = 25  #: what is in hand when we are told to stop may take this long
+_KEEP_ALIVE_S = 75  #: longer than a proxy keeps its side open, so that it never writes into a closing connection
+_BACKLOG = 2048
+
+
+def run(
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 2212,
+    fd: int | None = None,
+    with_worker: bool = True,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Fault when the port is busy or another server has the data directory."""
+    logs.set_up(settings)
+    with _the_only_server(settings), _listening(host, port, fd) as listener:
+        _run(_serve(settings, listener, with_worker=with_worker))
+
+
+def work(settings: Settings) -> None:
+    """Project, without HTTP, until SIGTERM or SIGINT."""
+    if settings.is_sqlite:
+        raise Mistake("On SQLite the server does the work itself: `offhook worker` is for PostgreSQL.")
+    logs.set_up(settings)
+    _run(_work(settings))
+
+
+@contextlib.asynccontextmanager
+async def house(settings: Settings, *, is_server: bool, with_worker: bool = True) -> AsyncIterator[Deps]:
+    """Everything the sockets stand on, opened from the ground up and closed in reverse."""
+    keys = key_ring(settings)
+    for folder in (settings.data_dir, settings.recordings_dir, settings.bodies_dir, settings.incoming_dir):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await migrations.upgrade(settings)
+    database = open_database(settings, is_server=is_server)
+    directory = Directory(database, keys)
+    contexts = Contexts(database, settings.redis_url)
+    inbox = Inbox(database, Spool(settings.spool_dirs, keys), keys, budget_s=settings.accept_budget_ms / 1000)
+    projector = Projector(
+        database=database,
+        keys=keys,
+        directory=directory,
+        contexts=contexts,
+        folders=folders(settings, keys),
+        now=time.time,
+    )
+    deps = Deps(
+        settings=settings,
+        now=time.time,
+        keys=keys,
+        database=database,
+        directory=directory,
+        inbox=inbox,
+        contexts=contexts,
+        personalization=Personalization(
+            database, directory, contexts, budget_s=settings.greeting_budget_ms / 1000, now=time.time
+        ),
+        projector=projector,
+        refusals=Refusals(),
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        for room in (database, directory, contexts, inbox):
+            await room.open()
+            stack.push_async_callback(room.close)
+        if with_worker:
+            inbox.on_filed.append(projector.ring)
+            await projector.start()
+            stack.push_async_callback(projector.stop)
+        yield deps
+
+
+def build(deps: Deps) -> tuple[FastAPI, PersonalizationDoor]:
+    """The ASGI application, and the door whose filings outlive its answers."""
+    settings = deps.settings
+    senders = Senders(settings.trusted_networks, settings.allowed_networks)
+    post_call = PostCallDoor(
+        senders=senders,
+        directory=deps.directory,
+        database=deps.database,
+        inbox=deps.inbox,
+        refusals=deps.refusals,
+        quota=UnprovenQuota(settings.unproven_quota_mib * _MIB),
+        folders=folders(settings, deps.keys),
+        body_limit_bytes=settings.body_limit_mib * _MIB,
+        now=deps.now,
+    )
+    personalization = PersonalizationDoor(
+        senders=senders,
+        directory=deps.directory,
+        inbox=deps.inbox,
+        personalization=deps.personalization,
+        refusals=deps.refusals,
+        now=deps.now,
+    )
+    app = api.build(deps)
+    app.router.routes[:0] = doors(post_call, personalization)
+    return app, personalization
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """From OFFHOOK_SECRET_KEY, else from the key file of the data directory, made there on first use."""
+    if settings.secret_key:
+        return KeyRing.from_text(settings.secret_key)
+    return KeyRing.from_file(settings.data_dir / "secret.key")
+
+
+def folders(settings: Settings, keys: KeyRing) -> Folders:
+    """Where the files of bodies and recordings lie."""
+    return Folders(
+        incoming=settings.incoming_dir, recordings=settings.recordings_dir, bodies=settings.bodies_dir, keys=keys
+    )
+
+
+async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
+    async with house(settings, is_server=True, with_worker=with_worker) as deps:
+        await asyncio.to_thread(sweep, settings.incoming_dir)
+        app, personalization = build(deps)
+        server = _Server(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=_DRAIN_S,
+            )
+        )
+        _on_signal(server.stop)
+        host, port = listener.getsockname()[:2] if listener.family != socket.AF_UNIX else ("unix", 0)
+        log.info("server.ready", host=host, port=port, database=deps.database.name)
+        await server.serve(sockets=[listener])
+        await personalization.finish()
+    log.info("server.stopped")
+
+
+async def _work(settings: Settings) -> None:
+    told_to_stop = asyncio.Event()
+    _on_signal(told_to_stop.set)
+    async with house(settings, is_server=False):
+        log.info("worker.ready")
+        await told_to_stop.wait()
+    log.info("worker.stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, told to stop by us: it would end a finished process by the signal that stopped it, and 0 is the truth."""
+
+    def stop(self) -> None:
+        self.force_exit = self.should_exit  # told twice: somebody is in a hurry
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _on_signal(stop: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def _run(main: Coroutine[None, None, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int, fd: int | None) -> Iterator[socket.socket]:
+    if fd is not None:
+        with _inherited(fd) as listener:
+            yield listener
+        return
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise _cannot_listen(host, port, error) from error
+        listener.setblocking(False)
+        yield listener
+
+
+def _inherited(fd: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise Mistake(f"--fd {fd} is not a socket that this process inherited.") from error
+
+
+def _cannot_listen(host: str, port: int, error: OSError | OverflowError) -> Fault:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return Fault(
+            f"Port {port} on {host} is already in use: stop what listens there, or choose another with --port."
+        )
+    return Fault(f"Cannot listen on {host} port {port}: {error}.")
+
+
+@contextlib.contextmanager
+def _the_only_server(settings: Settings) -> Iterator[None]:
+    """Hold the data directory's lock: a second SQLite writer with its own checkpoints could damage the database."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = open(settings.data_dir / "server.lock", "w")  # noqa: SIM115 - held until the end
+    except OSError as error:
+        raise Fault(f"The data directory {settings.data_dir} cannot be used: {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyRunning(
+                f"Another offhook server is running on the data directory {settings.data_dir}: "
+                "stop it, or set OFFHOOK_DATA_DIR to another folder."
+            ) from None
+        yield

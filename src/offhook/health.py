@@ -1,0 +1,82 @@
+"""Alive, ready, keeping up.
+
+Ready means that some store, database or spool, can keep an event: a balancer that took a replica out because its database
+is down would turn an outage into lost calls.
+"""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from offhook import __version__
+from offhook.deps import Deps
+from offhook.errors import Unavailable
+from offhook.store import events as event_rows
+
+_LOOK_S = 1.0
+_TIGHT_BYTES = 64 << 20  #: below this much free disk the spool is not counted on
+
+_backlog = Gauge("offhook_projection_backlog", "Events that wait for their projection")
+_spooled = Gauge("offhook_spooled_events", "Events that wait in the spool for the database")
+
+
+async def live(_: Request) -> Response:
+    """The process runs and its event loop turns."""
+    return JSONResponse({"status": "live"})
+
+
+async def ready(request: Request) -> Response:
+    """200 while an event can be kept somewhere, else 503."""
+    deps: Deps = request.app.state.deps
+    is_ready = deps.inbox.is_database_trusted or await asyncio.to_thread(_can_spool, deps.settings.spool_dirs)
+    return JSONResponse({"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503)
+
+
+async def report(request: Request) -> Response:
+    """How it stands, for people and monitors; always 200 while the process can say it. No secret, no payload."""
+    deps: Deps = request.app.state.deps
+    return JSONResponse({**_of_this_process(deps), **await _of_the_database(deps)})
+
+
+async def metrics(request: Request) -> Response:
+    """Prometheus' text format."""
+    deps: Deps = request.app.state.deps
+    known = await _of_the_database(deps)
+    _backlog.set(known["events"].get("pending", 0))
+    _spooled.set(deps.inbox.spooled)
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _of_this_process(deps: Deps) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "spooled": deps.inbox.spooled,
+        "refusals": dict(deps.refusals.counts),
+        "secretsAreCurrent": deps.directory.is_current(),
+    }
+
+
+async def _of_the_database(deps: Deps) -> dict[str, Any]:
+    facts: dict[str, Any] = {"database": deps.database.name, "events": {}, "oldestPendingSeconds": None}
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            facts["events"] = await deps.database.read(event_rows.count_by_status)
+            oldest = await deps.database.read(event_rows.oldest_pending)
+    except (Unavailable, TimeoutError):
+        return {"status": "spooling", **facts}
+    if oldest is not None:
+        facts["oldestPendingSeconds"] = round(max(0.0, deps.now() - oldest), 3)
+    return {"status": "ok", **facts}
+
+
+def _can_spool(folders: tuple[Path, ...]) -> bool:
+    return any(
+        folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _TIGHT_BYTES
+        for folder in folders
+    )
