@@ -202,12 +202,9 @@ class Directory:
         self._is_current = is_current
 
     async def _write_used(self) -> None:
-        used, self._used = self._used, {}
-        try:
-            await self._database.write(organizations.stamp_used, used)
-        except Unavailable:
-            self._used = {**used, **self._used}
-            raise
+        used = dict(self._used)
+        await self._database.write(organizations.stamp_used, used)
+        self._used = {secret_id: at for secret_id, at in self._used.items() if at != used.get(secret_id)}
         self._used_written_at = self._now()
 
 
