@@ -20,6 +20,8 @@ FILED_COLUMNS = (
     "answer",
 )  # fmt: skip
 
+_DUE_AGAIN = {"status": "pending", "reason": None, "attempts": 0}
+
 _parts = msgspec.json.Decoder(tuple[Part, ...])
 _audio = msgspec.json.Decoder(Audio)
 
@@ -70,9 +72,14 @@ def get(tx: sa.Connection, org_id: str, event_id: str) -> sa.Row[Any] | None:
     return tx.execute(sa.select(events).where(events.c.id == event_id, events.c.org_id == org_id)).first()
 
 
+def find(tx: sa.Connection, event_id: str) -> sa.Row[Any] | None:
+    """The whole row, whoever's it is: for the operator, never for the API."""
+    return tx.execute(sa.select(events).where(events.c.id == event_id)).first()
+
+
 def page(
     tx: sa.Connection,
-    org_id: str,
+    org_id: str | None,
     *,
     type: str | None = None,
     status: str | None = None,
@@ -80,17 +87,24 @@ def page(
     limit: int = 50,
     offset: int = 0,
 ) -> tuple[Sequence[sa.Row[Any]], int]:
-    """Facts of the newest events first, and how many there are in all."""
-    wanted = [events.c.org_id == org_id]
-    if type is not None:
-        wanted.append(events.c.type == type)
-    if status is not None:
-        wanted.append(events.c.status == status)
-    if call_id is not None:
-        wanted.append(events.c.call_id == call_id)
+    """Facts of the newest events first, and how many there are in all. With *org_id* None, for the operator, everybody's."""
+    wanted = _wanted(org_id, type, status, call_id)
     rows = tx.execute(sa.select(*FACTS).where(*wanted).order_by(events.c.seq.desc()).limit(limit).offset(offset)).all()
     total = tx.execute(sa.select(sa.func.count()).select_from(events).where(*wanted)).scalar_one()
     return rows, total
+
+
+def ids(tx: sa.Connection, org_id: str | None, *, type: str | None = None, status: str | None = None) -> Sequence[str]:
+    """Of the same events as `page`, all of them, oldest first."""
+    wanted = _wanted(org_id, type, status, None)
+    return tx.execute(sa.select(events.c.id).where(*wanted).order_by(events.c.seq)).scalars().all()
+
+
+def _wanted(
+    org_id: str | None, type: str | None, status: str | None, call_id: str | None
+) -> list[sa.ColumnElement[bool]]:
+    asked = {events.c.org_id: org_id, events.c.type: type, events.c.status: status, events.c.call_id: call_id}
+    return [column == value for column, value in asked.items() if value is not None]
 
 
 def of_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[sa.Row[Any]]:
@@ -120,8 +134,19 @@ def set_status(tx: sa.Connection, ids: Collection[str], status: Status, reason: 
 def send_back(tx: sa.Connection, org_id: str, event_id: str) -> bool:
     """Make one event due again, with a clean count of attempts; False when there is none with that id."""
     wanted = events.c.id == event_id, events.c.org_id == org_id
-    result = tx.execute(events.update().where(*wanted).values(status="pending", reason=None, attempts=0))
+    result = tx.execute(events.update().where(*wanted).values(**_DUE_AGAIN))
     return result.rowcount > 0
+
+
+def send_all_back(tx: sa.Connection, ids: Collection[str]) -> None:
+    """Make these events due again, whoever's they are."""
+    tx.execute(events.update().where(events.c.id.in_(ids)).values(**_DUE_AGAIN))
+
+
+def standing(tx: sa.Connection, ids: Collection[str]) -> dict[str, tuple[Status, str | None]]:
+    """The status of each of these events, and its reason."""
+    rows = tx.execute(sa.select(events.c.id, events.c.status, events.c.reason).where(events.c.id.in_(ids)))
+    return {row.id: (row.status, row.reason) for row in rows}
 
 
 def known_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[str]:
