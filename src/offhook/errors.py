@@ -13,6 +13,7 @@ OffhookError
     ├── Forbidden          403
     ├── NotFound           404, also for what belongs to another organisation
     ├── Conflict           409
+    ├── TooLarge           413
     └── ComeBackLater      503 with Retry-After
 """
 
@@ -98,6 +99,13 @@ class Conflict(Refused):
 
     status = 409
     code = "conflict"
+
+
+class TooLarge(Refused):
+    """The request is longer than any of its kind."""
+
+    status = 413
+    code = "too_large"
 
 
 class ComeBackLater(Refused):

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from offhook.store import notes, recordings
 from offhook.store.tables import calls, contacts
 
 #: What a list shows of a call.
@@ -27,10 +28,20 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     words: str | None = None  #: found in a number, the agent, the title, the summary or the contact's name
 
 
-def page(
-    tx: sa.Connection, org_id: str, wanted: CallFilter, *, limit: int, offset: int
-) -> tuple[Sequence[sa.Row[Any]], int]:
-    """The wanted calls, newest first, and how many there are in all."""
+class CallPage(msgspec.Struct, frozen=True):
+    rows: Sequence[sa.Row[Any]]  #: LIST_COLUMNS
+    recordings: dict[str, list[sa.Row[Any]]]  #: by call id; nothing for a call without one
+    total: int  #: on all pages
+
+
+class WholeCall(msgspec.Struct, frozen=True):
+    row: sa.Row[Any]
+    recordings: Sequence[sa.Row[Any]]
+    notes: Sequence[sa.Row[Any]]
+
+
+def page(tx: sa.Connection, org_id: str, wanted: CallFilter, *, limit: int, offset: int) -> CallPage:
+    """The wanted calls, newest first."""
     conditions = _conditions(org_id, wanted)
     total = tx.execute(sa.select(sa.func.count()).select_from(calls).where(*conditions)).scalar_one()
     # The page is cut out by id, in the index alone; only its own rows are then read from the table.
@@ -38,11 +49,25 @@ def page(
     rows = tx.execute(
         sa.select(*LIST_COLUMNS).join_from(calls, ids, ids.c.id == calls.c.id).order_by(*_NEWEST_FIRST)
     ).all()
-    return rows, total
+    return CallPage(rows, recordings.of_calls(tx, [row.id for row in rows]), total)
+
+
+def whole(tx: sa.Connection, org_id: str, call_id: str) -> WholeCall | None:
+    """The call with all that belongs to it; None when there is none, or when it is another organisation's."""
+    row = get(tx, org_id, call_id)
+    if row is None:
+        return None
+    return WholeCall(row, recordings.of_calls(tx, [call_id]).get(call_id, []), notes.of_call(tx, org_id, call_id))
+
+
+def heard(tx: sa.Connection, org_id: str, call_id: str) -> tuple[sa.Row[Any] | None, sa.Row[Any] | None]:
+    """The call and the recording that is played for it; None for each that there is not."""
+    row = get(tx, org_id, call_id)
+    return row, recordings.playing(tx, call_id) if row is not None else None
 
 
 def get(tx: sa.Connection, org_id: str, call_id: str) -> sa.Row[Any] | None:
-    """The whole call; None when there is none, or when it is another organisation's."""
+    """The row of one call; None when there is none, or when it is another organisation's."""
     return tx.execute(sa.select(calls).where(calls.c.id == call_id, calls.c.org_id == org_id)).one_or_none()
 
 

@@ -1,0 +1,87 @@
+"""The API for programs: JSON over HTTP with an API key. The table below is all of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from offhook import __version__
+from offhook.api import audio, calls, contacts, events, notes, openapi, refusals, shapes
+from offhook.api.errors import HANDLERS, error_answer
+from offhook.deps import Deps
+
+__all__ = ["build", "router"]
+
+router = APIRouter()
+
+
+def _serve(
+    methods: str,
+    path: str,
+    endpoint: Callable[..., Any],
+    answer: type[msgspec.Struct] | None = None,
+    *,
+    status: int = 200,
+    body: type[msgspec.Struct] | None = None,
+    answers: dict[int, dict[str, Any]] | None = None,
+) -> None:
+    """One line of the table. HEAD is served wherever GET is, and not worth a line in the document."""
+    method, *silent = methods.split()
+    words = openapi.words_of(endpoint, answer, status=status, body=body, answers=answers)
+    tags: Sequence[str] = [path.split("/")[2]]
+    router.add_api_route(path, endpoint, methods=[method], tags=list(tags), **words)
+    if silent:
+        router.add_api_route(path, endpoint, methods=silent, include_in_schema=False)
+
+
+_serve("GET HEAD", "/api/calls/history", calls.history, shapes.CallList)
+_serve("GET HEAD", "/api/calls/{callId}", calls.one_call, shapes.CallAnswer)
+_serve("GET HEAD", "/api/calls/{callId}/recording", calls.recording, shapes.RecordingAnswer)
+_serve("GET HEAD", "/api/calls/{callId}/audio", audio.audio, answers=openapi.AUDIO_ANSWERS)
+_serve("GET HEAD", "/api/contacts", contacts.list_contacts, shapes.ContactList)
+_serve("POST", "/api/contacts", contacts.add_contact, shapes.ContactAnswer, status=201, body=contacts.NewContact)
+_serve("GET HEAD", "/api/contacts/{contactId}", contacts.one_contact, shapes.ContactAnswer)
+_serve(
+    "PATCH", "/api/contacts/{contactId}", contacts.change_contact, shapes.ContactAnswer, body=contacts.ContactChanges
+)
+_serve("DELETE", "/api/contacts/{contactId}", contacts.delete_contact, status=204)
+_serve("GET HEAD", "/api/contact-notes", notes.contact_notes, shapes.NoteList)
+_serve("GET HEAD", "/api/events", events.list_events, shapes.EventList)
+_serve("GET HEAD", "/api/events/{eventId}", events.one_event, shapes.EventAnswer)
+_serve("POST", "/api/events/{eventId}/replay", events.replay, shapes.EventReplayed, status=201)
+_serve("GET HEAD", "/api/refusals", refusals.list_refusals, shapes.RefusalList)
+
+
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            self.openapi_schema = openapi.document(self)
+        return self.openapi_schema
+
+
+def build(deps: Deps) -> FastAPI:
+    """The API as an application of its own; whoever mounts it in front of more routes finds it answers every error alike."""
+    app = _App(
+        title="offhook",
+        version=__version__,
+        docs_url=None,  # FastAPI's pages load scripts from other people's servers
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={**HANDLERS, 405: _wrong_method},
+    )
+    app.state.deps = deps
+    app.include_router(router)
+    return app
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    """405 with every method of the URL: Starlette knows of the first route only, and a URL here has one for each method."""
+    assert isinstance(error, HTTPException)
+    routes = [route for route in router.routes if isinstance(route, APIRoute)]
+    allowed = sorted(m for route in routes if route.path_regex.match(request.url.path) for m in route.methods or ())
+    headers = {"Allow": ", ".join(allowed)} if allowed else error.headers
+    return error_answer(405, "This address does not serve that method.", code="method_not_allowed", headers=headers)

@@ -1,0 +1,81 @@
+"""The inbox: what was said about calls, as it came, and how far it got."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+import sqlalchemy as sa
+from fastapi import Query
+from pydantic import Field
+
+from offhook.api import shapes
+from offhook.api.access import Here, Reader, Writer
+from offhook.api.queries import EventId, FilterId, Nothing, Page, Words
+from offhook.api.shapes import Json
+from offhook.deps import Deps
+from offhook.errors import Damaged, NotFound
+from offhook.events import Event, Part, Status
+from offhook.logs import log
+from offhook.sealing import KeyRing
+from offhook.store import events
+from offhook.voice.elevenlabs.scrub import scrubbed
+
+
+class EventsOf(Page):
+    type: Words | Nothing = Field(None, description="Of this type only, such as post_call_audio.")
+    status: Status | Nothing = Field(None, description="In this state only.")
+    call_id: FilterId | Nothing = Field(None, alias="callId", description="Of this call only.")
+
+
+async def list_events(deps: Here, key: Reader, asked: Annotated[EventsOf, Query()]) -> Json:
+    """The organisation's events, newest first."""
+    rows, total = await deps.database.read(
+        events.page, key.org_id, type=asked.type, status=asked.status, call_id=asked.call_id, **asked.bounds
+    )
+    return Json(shapes.EventList(data=[shapes.event(row) for row in rows], total=total))
+
+
+async def one_event(deps: Here, key: Reader, event_id: EventId) -> Json:
+    """One event with what it said: secrets scrubbed, audio left out."""
+    row = await _row(deps, key.org_id, event_id)
+    payload, note = await asyncio.to_thread(_payload, deps.keys, events.event_of(row))
+    return Json(shapes.EventAnswer(data=shapes.event_detail(row, payload, note)))
+
+
+async def replay(deps: Here, key: Writer, event_id: EventId) -> Json:
+    """Understand the event's conversation again, also after it was quarantined."""
+    await _row(deps, key.org_id, event_id)
+    await deps.projector.replay(key.org_id, event_id)
+    return Json(shapes.EventReplayed(data=shapes.event(await _row(deps, key.org_id, event_id))), 201)
+
+
+async def _row(deps: Deps, org_id: str, event_id: str) -> sa.Row[Any]:
+    row = await deps.database.read(events.get, org_id, event_id)
+    if row is None:
+        raise NotFound("There is no event with that id.")
+    return row
+
+
+def _payload(keys: KeyRing, event: Event) -> tuple[Any, str | None]:
+    """What the event said, or None and why it cannot be shown."""
+    try:
+        body = keys.open(event.body, bound_to=event.id)
+    except Damaged as damage:
+        log.error("event.unreadable", event_id=event.id, reason=damage.message)
+        return None, damage.message
+    try:
+        return scrubbed(msgspec.json.decode(_with_marks(body, event.parts))), None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        # Secrets are scrubbed by name; where no names can be read, nothing can be shown.
+        return None, "The body is not readable JSON; it is kept as it came."
+
+
+def _with_marks(body: bytes, parts: Sequence[Part]) -> bytes:
+    """*body* with a mark at each place where a part was cut out into a file."""
+    pieces, end = [], 0
+    for part in parts:
+        what = "audio" if part.encoding == "base64" else "text"
+        pieces += [body[end : part.offset], f"[{part.size_bytes} bytes of {what}]".encode()]
+        end = part.offset
+    return b"".join([*pieces, body[end:]])

@@ -1,0 +1,94 @@
+"""The document at /openapi.json.
+
+The API's part follows from the code: its answers and bodies are the types that are encoded and decoded. The two webhook doors
+are no FastAPI routes; `webhooks.json` beside this file says of them what the user's own two documents say, and the answers
+that we add.
+"""
+
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from offhook import __version__
+
+_REF = "#/components/schemas/{name}"
+_ERROR = {"application/json": {"schema": {"$ref": _REF.format(name="WebhookErrorResponse")}}}
+_MP3 = {"schema": {"type": "string", "format": "binary"}}
+_ERRORS = {
+    400: "Something in the request cannot be used; the sentence begins with its name",
+    401: "Unauthorized",
+    403: "The key does not have the scope",
+    404: "There is nothing here with that id",
+    503: "The database does not answer just now",
+}
+_BODY_ERRORS = {409: "It belongs to another contact already", 413: "The body is longer than 64 KiB"}
+#: Of a recording: parts of it, and what a player is told that has it or asks for too much.
+AUDIO_ANSWERS: dict[int, dict[str, Any]] = {
+    200: {"description": "The whole recording", "content": {"audio/mpeg": _MP3}},
+    206: {"description": "The range that was asked for", "content": {"audio/mpeg": _MP3}},
+    304: {"description": "The bytes named by If-None-Match are still the recording"},
+    416: {"description": "The range lies behind the end", "content": _ERROR},
+}
+
+_described: set[type[msgspec.Struct]] = set()
+
+
+def words_of(
+    endpoint: Callable[..., Any],
+    answer: type[msgspec.Struct] | None,
+    *,
+    status: int,
+    body: type[msgspec.Struct] | None,
+    answers: dict[int, dict[str, Any]] | None,
+) -> dict[str, Any]:
+    """What FastAPI is told of a URL for the document; how it is served does not follow from it."""
+    errors = _ERRORS | (_BODY_ERRORS if body else {})
+    responses: dict[int | str, dict[str, Any]] = {
+        code: {"description": why, "content": _ERROR} for code, why in errors.items()
+    }
+    if answer is not None:
+        responses[status] = {"description": "Done", "content": {"application/json": {"schema": _ref(answer)}}}
+    return {
+        "status_code": status,
+        "response_model": None,
+        "responses": responses | (answers or {}),
+        "operation_id": endpoint.__name__,
+        "summary": (endpoint.__doc__ or "").partition("\n")[0],
+        "openapi_extra": _request_body(body) if body else None,
+    }
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The whole document, from the routes of *app* and the two doors."""
+    written = get_openapi(title="offhook", version=__version__, summary=_SUMMARY, routes=app.routes)
+    doors = msgspec.json.decode((resources.files(__package__) / "webhooks.json").read_bytes(), type=dict[str, Any])
+    written["paths"] = doors["paths"] | _without_422(written["paths"])
+    schemas = msgspec.json.schema_components(sorted(_described, key=lambda kind: kind.__name__), ref_template=_REF)[1]
+    components = written["components"]
+    components["schemas"] = schemas | doors["components"]["schemas"]
+    components["securitySchemes"] |= doors["components"]["securitySchemes"]
+    return written
+
+
+_SUMMARY = "Voice calls: what was said, who rang, and the proof that nothing was lost."
+
+
+def _ref(kind: type[msgspec.Struct]) -> dict[str, str]:
+    _described.add(kind)
+    return {"$ref": _REF.format(name=kind.__name__)}
+
+
+def _request_body(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(kind)}}}}
+
+
+def _without_422(paths: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI adds its own answer to bad input; ours is 400."""
+    for operations in paths.values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+    return paths

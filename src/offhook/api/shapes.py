@@ -1,0 +1,353 @@
+"""The JSON that leaves: every answer of the API as a type. They are encoded as they stand here, and documented from here.
+
+Times are ISO 8601 UTC with milliseconds and Z.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+from starlette.responses import Response
+
+from offhook.events import Proof, Source, Status
+from offhook.refusals import Refusal
+from offhook.store.contacts import Contact as StoredContact
+from offhook.voice.contract import Channel, Direction, Turn
+
+Number = int | float
+CallStatus = Literal["in-progress", "completed", "no-answer", "busy", "failed"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Json(Response):
+    """An answer type, encoded."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return msgspec.json.encode(content)
+
+
+class Shape(msgspec.Struct, rename="camel"):
+    """Any of the answers."""
+
+
+class Success(Shape, kw_only=True):
+    success: Literal[True] = True
+
+
+class Recording(Shape):
+    id: str = msgspec.field(name="_id")
+    bytes: int
+    sha256: str
+    duration: Number | None  #: seconds; null when the bytes are no MP3
+    state: Literal["ready", "not_playable", "undecodable"]
+
+
+class Note(Shape):
+    id: str = msgspec.field(name="_id")
+    contact_id: str | None
+    call_id: str | None
+    note: str
+    type: Literal["ai_summary", "note"]
+    created_at: str
+
+
+class Said(Shape):
+    role: str | None
+    message: str | None
+    timestamp: Number | None  #: seconds since the start of the call
+
+
+class Call(Shape):
+    """A call, as lists show it."""
+
+    id: str = msgspec.field(name="_id")
+    call_id: str
+    provider: Literal["elevenlabs", "external"]
+    provider_call_id: str | None
+    direction: Direction | None
+    status: CallStatus
+    from_number: str | None = msgspec.field(name="from")
+    to_number: str | None = msgspec.field(name="to")
+    contact_id: str | None
+    conversation_id: str | None
+    organization_id: str
+    agent_id: str | None
+    agent_name: str | None
+    channel: Channel
+    start_time: str | None
+    answer_time: str | None
+    end_time: str | None
+    duration: Number | None
+    summary: str | None
+    title: str | None
+    successful: bool | None
+    recordings: list[Recording]
+    cost: Number | None  #: the provider's credits
+    cost_usd: Number | None
+    created_at: str
+    updated_at: str
+
+
+class CallDetail(Call):
+    """A call with all that is known of it."""
+
+    transcript: list[Turn]
+    analysis: dict[str, Any] | None
+    context: dict[str, Any] | None  #: what the agent was told before the call, and the call's variables
+    details: dict[str, Any] | None  #: what else the provider said
+    failure: str | None  #: why there was no conversation, in the provider's words
+    notes: list[Note]
+
+
+class Contact(Shape):
+    """A person of the organisation."""
+
+    id: str = msgspec.field(name="_id")
+    first_name: str | None
+    last_name: str | None
+    phone_number: str | None  #: E.164
+    email: list[str]
+    external_id: str | None
+    source: str
+    created_at: str
+    updated_at: str
+
+
+class Event(Shape):
+    """A row of the inbox."""
+
+    id: str = msgspec.field(name="_id")
+    type: str
+    source: Source
+    conversation_id: str | None
+    call_id: str | None
+    event_timestamp: str | None
+    received_at: str
+    bytes: int
+    proof: Proof
+    status: Status
+    reason: str | None
+    deliveries: int
+    effects: list[dict[str, Any]]
+
+
+class EventDetail(Event):
+    """An event with what it said, scrubbed of secrets and without its audio."""
+
+    payload: Any
+    payload_note: str | None  #: why there is no payload to show
+
+
+class RefusalShape(Shape):
+    """A webhook request that was turned away."""
+
+    at: str
+    path: str
+    sender: str
+    bytes: int
+    check: str
+
+
+class CallList(Success):
+    calls: list[Call]
+    total: int
+
+
+class CallAnswer(Success):
+    call: CallDetail
+
+
+class RecordingAnswer(Success):
+    audio_url: str  #: opens without a key for an hour
+    duration: Number | None
+    recording_id: str
+    transcription_text: str
+    transcription_data: list[Said]
+    direction: Direction | None
+    from_number: str | None = msgspec.field(name="from")
+    to_number: str | None = msgspec.field(name="to")
+
+
+class NoteList(Success):
+    data: list[Note]
+    total: int
+
+
+class ContactList(Shape):
+    data: list[Contact]
+    total: int
+
+
+class ContactAnswer(Shape):
+    data: Contact
+
+
+class EventList(Shape):
+    data: list[Event]
+    total: int
+
+
+class EventAnswer(Shape):
+    data: EventDetail
+
+
+class EventReplayed(Success):
+    data: Event
+
+
+class RefusalList(Shape):
+    data: list[RefusalShape]
+    total: int
+
+
+def call(row: sa.Row[Any], recordings: Sequence[sa.Row[Any]]) -> Call:
+    return Call(**_call_facts(row, recordings))
+
+
+def call_detail(row: sa.Row[Any], recordings: Sequence[sa.Row[Any]], notes: Iterable[sa.Row[Any]]) -> CallDetail:
+    return CallDetail(
+        **_call_facts(row, recordings),
+        transcript=_stored(row.transcript),
+        analysis=_stored(row.analysis),
+        context=_stored(row.context),
+        details=_stored(row.details),
+        failure=row.failure,
+        notes=[note(written) for written in notes],
+    )
+
+
+def _call_facts(row: sa.Row[Any], recordings: Sequence[sa.Row[Any]]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "call_id": row.id,
+        "provider": row.provider,
+        "provider_call_id": row.provider_call_id,
+        "direction": row.direction,
+        "status": row.status,
+        "from_number": row.from_number,
+        "to_number": row.to_number,
+        "contact_id": row.contact_id,
+        "conversation_id": row.provider_call_id if row.provider == "elevenlabs" else None,
+        "organization_id": row.org_id,
+        "agent_id": row.agent_id,
+        "agent_name": row.agent_name,
+        "channel": row.channel,
+        "start_time": iso(row.started_at),
+        "answer_time": iso(row.answered_at),
+        "end_time": iso(row.ended_at),
+        "duration": number(row.duration_s),
+        "summary": row.summary,
+        "title": row.title,
+        "successful": row.is_successful,
+        "recordings": [recording(kept) for kept in recordings],
+        "cost": number(row.cost_credits),
+        "cost_usd": number(row.cost_usd),
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+    }
+
+
+def recording(row: sa.Row[Any]) -> Recording:
+    return Recording(
+        id=row.id, bytes=row.size_bytes, sha256=row.sha256, duration=number(row.duration_s), state=row.state
+    )
+
+
+def note(row: sa.Row[Any]) -> Note:
+    return Note(
+        id=row.id,
+        contact_id=row.contact_id,
+        call_id=row.call_id,
+        note=row.note,
+        type=row.type,
+        created_at=iso(row.created_at),
+    )
+
+
+def recording_answer(call: sa.Row[Any], kept: sa.Row[Any], audio_url: str) -> RecordingAnswer:
+    said = _said.decode(call.transcript)
+    return RecordingAnswer(
+        audio_url=audio_url,
+        duration=number(kept.duration_s if kept.duration_s is not None else call.duration_s),
+        recording_id=kept.id,
+        transcription_text="\n".join(f"{turn.role}: {turn.message}" for turn in said if turn.message),
+        transcription_data=said,
+        direction=call.direction,
+        from_number=call.from_number,
+        to_number=call.to_number,
+    )
+
+
+_said = msgspec.json.Decoder(list[Said])
+
+
+def contact(person: StoredContact) -> Contact:
+    return Contact(
+        id=person.id,
+        first_name=person.first_name,
+        last_name=person.last_name,
+        phone_number=person.numbers[0] if person.numbers else None,
+        email=list(person.emails),
+        external_id=person.external_id,
+        source=person.source,
+        created_at=iso(person.created_at),
+        updated_at=iso(person.updated_at),
+    )
+
+
+def event(row: sa.Row[Any]) -> Event:
+    return Event(**_event_facts(row))
+
+
+def event_detail(row: sa.Row[Any], payload: Any, payload_note: str | None) -> EventDetail:
+    return EventDetail(**_event_facts(row), payload=payload, payload_note=payload_note)
+
+
+def _event_facts(row: sa.Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "type": row.type,
+        "source": row.source,
+        "conversation_id": row.conversation_id,
+        "call_id": row.call_id,
+        "event_timestamp": iso(row.event_timestamp),
+        "received_at": iso(row.received_at),
+        "bytes": row.size_bytes,
+        "proof": row.proof,
+        "status": row.status,
+        "reason": row.reason,
+        "deliveries": row.deliveries,
+        "effects": [],
+    }
+
+
+def refusal(refused: Refusal) -> RefusalShape:
+    return RefusalShape(
+        at=iso(refused.at), path=refused.path, sender=refused.sender, bytes=refused.size_bytes, check=refused.check
+    )
+
+
+def iso(unix: float | None) -> Any:
+    """*unix* seconds as ISO 8601; None for None, and for a time that a sender made up and no calendar knows."""
+    if unix is None:
+        return None
+    try:
+        at = _EPOCH + timedelta(milliseconds=round(unix * 1000))
+    except (OverflowError, ValueError):
+        return None
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
+def number(value: float | None) -> Number | None:
+    """42 for 42.0: most seconds and credits are whole."""
+    return int(value) if value is not None and value.is_integer() else value
+
+
+def _stored(text: str | None) -> Any:
+    """JSON that we wrote ourselves, passed on as it lies there."""
+    return msgspec.Raw(text.encode()) if text is not None else None
