@@ -15,7 +15,7 @@ from offhook.api.queries import EventId, FilterId, Nothing, Page, Words
 from offhook.api.shapes import Json
 from offhook.deps import Deps
 from offhook.errors import Damaged, NotFound
-from offhook.events import Event, Part, Status
+from offhook.events import Part, Status
 from offhook.logs import log
 from offhook.sealing import KeyRing
 from offhook.store import events
@@ -37,10 +37,9 @@ async def list_events(deps: Here, key: Reader, asked: Annotated[EventsOf, Query(
 
 
 async def one_event(deps: Here, key: Reader, event_id: EventId) -> Json:
-    """One event with what it said: secrets scrubbed, audio left out."""
+    """One event with what it said, and what we said back to it: secrets scrubbed, audio left out."""
     row = await _row(deps, key.org_id, event_id)
-    payload, note = await asyncio.to_thread(_payload, deps.keys, events.event_of(row))
-    return Json(shapes.EventAnswer(data=shapes.event_detail(row, payload, note)))
+    return Json(shapes.EventAnswer(data=await asyncio.to_thread(_detail, deps.keys, row)))
 
 
 async def replay(deps: Here, key: Writer, event_id: EventId) -> Json:
@@ -57,18 +56,23 @@ async def _row(deps: Deps, org_id: str, event_id: str) -> sa.Row[Any]:
     return row
 
 
-def _payload(keys: KeyRing, event: Event) -> tuple[Any, str | None]:
-    """What the event said, or None and why it cannot be shown."""
+def _detail(keys: KeyRing, row: sa.Row[Any]) -> shapes.EventDetail:
     try:
-        body = keys.open(event.body, bound_to=event.id)
+        event = events.opened(events.event_of(row), keys)
     except Damaged as damage:
-        log.error("event.unreadable", event_id=event.id, reason=damage.message)
-        return None, damage.message
+        log.error("event.unreadable", event_id=row.id, reason=damage.message)
+        return shapes.event_detail(row, payload=None, payload_note=damage.message, answer=None)
+    payload = _shown(_with_marks(event.body, event.parts))
+    note = "The body is no readable JSON; it is kept as it came." if payload is None else None
+    return shapes.event_detail(row, payload=payload, payload_note=note, answer=event.answer and _shown(event.answer))
+
+
+def _shown(body: bytes) -> Any:
+    """What JSON says, scrubbed; None for what is none: secrets are found by their names, and here nobody can read those."""
     try:
-        return scrubbed(msgspec.json.decode(_with_marks(body, event.parts))), None
+        return scrubbed(msgspec.json.decode(body))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        # Secrets are scrubbed by name; where no names can be read, nothing can be shown.
-        return None, "The body is not readable JSON; it is kept as it came."
+        return None
 
 
 def _with_marks(body: bytes, parts: Sequence[Part]) -> bytes:

@@ -141,6 +141,7 @@ class EventDetail(Event):
 
     payload: Any
     payload_note: str | None  #: why there is no payload to show
+    answer: Any  #: what was said back, where the call depends on it: a greeting
 
 
 class RefusalShape(Shape):
@@ -304,8 +305,8 @@ def event(row: sa.Row[Any]) -> Event:
     return Event(**_event_facts(row))
 
 
-def event_detail(row: sa.Row[Any], payload: Any, payload_note: str | None) -> EventDetail:
-    return EventDetail(**_event_facts(row), payload=payload, payload_note=payload_note)
+def event_detail(row: sa.Row[Any], *, payload: Any, payload_note: str | None, answer: Any) -> EventDetail:
+    return EventDetail(**_event_facts(row), payload=payload, payload_note=payload_note, answer=answer)
 
 
 def _event_facts(row: sa.Row[Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from offhook.store import contacts as contact_rows
 from offhook.store import notes, recordings
 from offhook.store.tables import calls, contacts
 
@@ -25,7 +26,7 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str | None = None
     since: float | None = None  #: unix, inclusive
     until: float | None = None  #: unix, exclusive
-    words: str | None = None  #: found in a number, the agent, the title, the summary or the contact's name
+    words: str | None = None  #: found in a number, the agent, the title, the summary or the contact
 
 
 class CallPage(msgspec.Struct, frozen=True):
@@ -95,8 +96,7 @@ def _has_words(org_id: str, words: str) -> sa.ColumnElement[bool]:
     digits = _digits(words)
     if digits:
         found += [calls.c.from_number.contains(digits), calls.c.to_number.contains(digits)]
-    name = sa.func.coalesce(contacts.c.first_name, "") + " " + sa.func.coalesce(contacts.c.last_name, "")
-    named = sa.select(contacts.c.id).where(contacts.c.org_id == org_id, name.icontains(words, autoescape=True))
+    named = sa.select(contacts.c.id).where(contacts.c.org_id == org_id, *contact_rows.matching(words))
     return sa.or_(*found, calls.c.contact_id.in_(named))
 
 

@@ -159,7 +159,7 @@ def page(
     Every word of *search* must be found in a name, an email or a number, in any case; a written number such as
     "(416) 555-0100" is found by its digits.
     """
-    conditions = [contacts.c.org_id == org_id, *_found(search or "")]
+    conditions = [contacts.c.org_id == org_id, *matching(search or "")]
     total = tx.execute(sa.select(sa.func.count()).select_from(contacts).where(*conditions)).scalar_one()
     # The page is cut out by id, in the index alone; only its own rows are then read from the table.
     offset = (page - 1) * size
@@ -242,7 +242,7 @@ def _refuse_what_is_taken(tx: sa.Connection, contact: Contact) -> None:
             raise Conflict("Another contact has that external id already.", details={"contactId": other.id})
 
 
-def _found(search: str) -> list[sa.ColumnElement[bool]]:
+def matching(search: str) -> list[sa.ColumnElement[bool]]:
     """What must hold of a contact for *search* to find it."""
     folded = _folded(search[:_MAX_SEARCH_CHARS])
     if not folded:
