@@ -23,29 +23,58 @@ app = App(
     help_format="plaintext",
     help_epilogue="""\
 To begin:
-  offhook demo                     a server, a demo organisation and calls trickling in
-  offhook org create "Acme Corp"   an organisation of your own, and what to paste into ElevenLabs
+  offhook demo                     calls trickle into a demo organisation
+  offhook org create "Acme Corp"   your own, and what to paste into ElevenLabs
   offhook serve                    the server
 
-Every setting is a variable of the environment; offhook.example.env lists them.
+Settings are variables of the environment: offhook.example.env lists them.
 `offhook COMMAND --help` shows how a command is used.
 """,
 )
 
-_COMMANDS = (
-    ("serve", "offhook.cli.serving:serve", "Run the server: webhooks, API and projection."),
-    ("worker", "offhook.cli.serving:worker_app", "Run the projection without HTTP, beside servers on PostgreSQL."),
-    ("demo", "offhook.cli.serving:demo", "Run a server with a demo organisation and calls trickling in."),
-    ("simulate", "offhook.cli.serving:simulate", "Send realistic calls to any offhook."),
-    ("org", "offhook.cli.org:app", "Make, list, show, change organisations; rotate their secrets."),
-    ("number", "offhook.cli.number:app", "The telephone numbers of an organisation."),
-    ("agent", "offhook.cli.agent:app", "The ElevenLabs agents of an organisation."),
-    ("contact", "offhook.cli.contact:app", "The people who ring."),
-    ("events", "offhook.cli.events:app", "List, show and replay what came in."),
-    ("db", "offhook.cli.db:app", "Upgrade or check the database; make a key."),
+_SERVE_EXAMPLES = """\
+Examples:
+  offhook serve
+  offhook serve --host 0.0.0.0 --port 8080
+  OFFHOOK_DATABASE_URL=postgresql://... offhook serve --no-worker
+
+It listens on this machine alone unless --host says otherwise: put a proxy
+with HTTPS in front of it.
+"""
+_WORKER_EXAMPLE = """\
+Example:
+  OFFHOOK_DATABASE_URL=postgresql://... offhook worker
+"""
+_DEMO_EXAMPLES = """\
+Examples:
+  offhook demo
+  offhook demo --port 8080
+"""
+_SIMULATE_EXAMPLES = """\
+Examples:
+  offhook simulate --org "Acme Corp" --calls 100
+  offhook simulate --url https://calls.example.com \\
+      --webhook-secret wsec_... --tool-secret oht_... --chaos
+"""
+
+
+_COMMANDS: tuple[
+    tuple[str, str, str, str | None], ...
+] = (  # functions bring their examples here, groups have their own
+    ("serve", "offhook.cli.serving:serve", "Run the server: webhooks, API, projection.", _SERVE_EXAMPLES),
+    ("worker", "offhook.cli.serving:worker", "Run the projection without HTTP (PostgreSQL).", _WORKER_EXAMPLE),
+    ("demo", "offhook.simulator.demo:demo", "Run a server with a demo organisation and calls.", _DEMO_EXAMPLES),
+    ("simulate", "offhook.simulator.command:simulate", "Send realistic calls to any offhook.", _SIMULATE_EXAMPLES),
+    ("org", "offhook.cli.org:app", "Organisations and their secrets.", None),
+    ("number", "offhook.cli.number:app", "The telephone numbers of an organisation.", None),
+    ("agent", "offhook.cli.agent:app", "The ElevenLabs agents of an organisation.", None),
+    ("contact", "offhook.cli.contact:app", "The people who ring.", None),
+    ("events", "offhook.cli.events:app", "List, show and replay what came in.", None),
+    ("db", "offhook.cli.db:app", "Upgrade or check the database; make a key.", None),
 )
-for _name, _place, _about in _COMMANDS:
-    app.command(_place, name=_name, help=_about)
+for _position, (_name, _place, _about, _examples) in enumerate(_COMMANDS):
+    _more = {} if _examples is None else {"help_epilogue": _examples}
+    app.command(_place, name=_name, help=_about, sort_key=_position, **_more)
 
 
 def main() -> NoReturn:

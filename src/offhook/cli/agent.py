@@ -11,7 +11,12 @@ from offhook.cli.terminal import Json, print_json
 from offhook.cli.typed import a_name, an_agent_id
 from offhook.store import organizations
 
-app = App(name="agent", help="The ElevenLabs agents of an organisation.", help_format="plaintext")
+app = App(
+    name="agent",
+    help="The ElevenLabs agents of an organisation.",
+    help_format="plaintext",
+    help_epilogue="`offhook agent COMMAND --help` shows examples.\n",
+)
 
 
 @app.command(
@@ -19,8 +24,8 @@ app = App(name="agent", help="The ElevenLabs agents of an organisation.", help_f
 Example:
   offhook agent add Acme agent_01jz... --name Reception
 
-Needed only where several organisations share one webhook secret and their webhook's address has no ?org=: agents are
-learnt from the events that they sent.
+Needed only where several organisations share one webhook secret and its
+address has no ?org=: otherwise agents are learnt from their events.
 """
 )
 async def add(

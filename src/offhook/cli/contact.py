@@ -14,7 +14,12 @@ from offhook.errors import Mistake
 from offhook.store import contacts, organizations
 from offhook.store.contacts import Changes, Contact
 
-app = App(name="contact", help="The people who ring.", help_format="plaintext")
+app = App(
+    name="contact",
+    help="The people who ring.",
+    help_format="plaintext",
+    help_epilogue="`offhook contact COMMAND --help` shows examples.\n",
+)
 
 
 @app.command(

@@ -9,7 +9,12 @@ from offhook.settings import load
 from offhook.store.migrations import revision
 from offhook.store.migrations import upgrade as upgrade_schema
 
-app = App(name="db", help="Upgrade or check the database; make a key.", help_format="plaintext")
+app = App(
+    name="db",
+    help="Upgrade or check the database; make a key.",
+    help_format="plaintext",
+    help_epilogue="`offhook db COMMAND --help` shows examples.\n",
+)
 
 
 @app.command(help_epilogue="Example:\n  OFFHOOK_DATABASE_URL=postgresql://localhost/offhook offhook db upgrade\n")
@@ -53,8 +58,8 @@ async def check(*, json: Json = False) -> int:
 Example:
   export OFFHOOK_SECRET_KEY="$(offhook db new-key)"
 
-Keep it as you keep the database: what it sealed, nothing else opens. To change keys put the new one in front, with a
-comma between.
+Keep it as you keep the database: what it sealed, nothing else opens. To
+change keys put the new one in front, with a comma between.
 """,
 )
 def new_key() -> None:

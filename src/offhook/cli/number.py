@@ -11,7 +11,12 @@ from offhook.cli.terminal import Json, print_json
 from offhook.cli.typed import a_name, a_number
 from offhook.store import organizations
 
-app = App(name="number", help="The telephone numbers of an organisation.", help_format="plaintext")
+app = App(
+    name="number",
+    help="The telephone numbers of an organisation.",
+    help_format="plaintext",
+    help_epilogue="`offhook number COMMAND --help` shows examples.\n",
+)
 
 
 @app.command(
@@ -20,7 +25,8 @@ Examples:
   offhook number add Acme +12362320246 --label "Front desk"
   offhook number add Acme "(236) 232-0246"
 
-Calls to this number are then known to be the organisation's, also where several share one webhook secret.
+Calls to it are then known to be the organisation's, also where several share
+one webhook secret.
 """
 )
 async def add(

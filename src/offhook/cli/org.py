@@ -24,7 +24,12 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 Org = Annotated[str, Parameter(name="ORG", help="Its id, or its name where only one has it.")]
 
-app = App(name="org", help="Make, list, show, change organisations; rotate their secrets.", help_format="plaintext")
+app = App(
+    name="org",
+    help="Organisations and their secrets.",
+    help_format="plaintext",
+    help_epilogue="`offhook org COMMAND --help` shows examples.\n",
+)
 
 
 @app.command(
@@ -33,8 +38,9 @@ Examples:
   offhook org create "Acme Corp" --timezone America/Toronto
   offhook org create Acme --webhook-secret wsec_... --json
 
-The secrets are shown this once: afterwards only their hashes are here, or they are sealed. They are valid for the next
-request, also beside a running server. `offhook org rotate` makes new ones.
+The secrets are shown this once: afterwards they are here as hashes, or sealed.
+They are valid for the next request, also beside a running server.
+`offhook org rotate` makes new ones.
 """
 )
 async def create(
@@ -116,12 +122,12 @@ async def set_(
 @app.command(
     help_epilogue="""\
 Examples:
-  offhook org rotate Acme webhook-secret --value wsec_...     the one that ElevenLabs shows you
+  offhook org rotate Acme webhook-secret --value wsec_...   ElevenLabs' own
   offhook org rotate Acme tool-secret --overlap 7d
-  offhook org rotate Acme api-key --overlap 0                 it leaked: the old one ends now
+  offhook org rotate Acme api-key --overlap 0               it leaked
 
-During the overlap both are valid, so nothing is lost while you change the other side.
-`offhook org show` tells when the old one was used last.
+During the overlap both are valid: nothing is lost while you change the other
+side. `offhook org show` tells when the old one was used last.
 """
 )
 async def rotate(

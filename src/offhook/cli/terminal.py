@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON value and nothing else.")]
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON value and nothing else.")
+]
 
 _PIPED_WIDTH = 250
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})  #: escape sequences, direction marks, line separators
