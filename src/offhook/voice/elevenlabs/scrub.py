@@ -1,0 +1,110 @@
+"""Secrets leave a payload before anything else reads it: no table, log, export or page ever shows them.
+
+ElevenLabs sends back the headers of each tool call, our own tool secret among them. What looks like a secret is replaced
+wherever it stands: by the name it is filed under, inside JSON that is kept as text, in addresses, and by its own shape.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+SCRUBBED = "[scrubbed]"
+TOO_DEEP = "[too deep]"
+_DEEPEST = 64
+_SHORTEST = 8  #: no secret is shorter
+
+#: Whatever stands under such a name is one.
+_SECRET_NAME = re.compile(
+    r"auth|bearer|.*(?:secret|credentials|api[-_]?key|private[-_]?key|access[-_]?key).*"
+    r"|(?:.*[-_])?(?:authorization|password|passwd|pwd|passphrase|cookie)",
+    re.IGNORECASE | re.DOTALL,
+)
+#: A text under such a name is one; a number counts something ("tokens": 412), an object describes something.
+_TOKEN_NAME = re.compile(r".*token.*", re.IGNORECASE | re.DOTALL)
+_HEADERS_NAME = re.compile(r"(?:.*[-_])?headers", re.IGNORECASE)
+#: The secret of a tool may travel in a header of any name; these never carry one.
+_HARMLESS_HEADERS = frozenset(
+    ("accept", "accept-encoding", "accept-language", "content-type", "content-length", "date", "host", "user-agent")
+)
+
+#: A cheap look that tells nearly every text to be harmless.
+_SUSPICIOUS = re.compile(
+    r"bearer|basic|auth|secret|token|passw|pwd|key|cookie|_[0-9a-z]{16}|://[^/?#\s]*@", re.IGNORECASE
+)
+#: Each repetition is bounded, so that no text, however long, makes these slow.
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\A\s*(?:bearer|basic)\s+\S+\s*\Z", re.IGNORECASE), SCRUBBED),
+    # A word of a sentence ("the bearer certificate") has no digit; a token has.
+    (
+        re.compile(r"\b(bearer|basic)(\s|%20|\+)(?=[^\s\"',;]{0,64}[0-9])[\w.~+/%-]{8,}=*", re.IGNORECASE),
+        rf"\1 {SCRUBBED}",
+    ),
+    (re.compile(r"\b(?:ohk|oht|wsec|whsec|sk|xi)_[A-Za-z0-9]{16,}"), SCRUBBED),
+    (
+        re.compile(
+            r"([?&][\w.-]{0,40}(?:token|secret|key|passw|pwd|signature|auth)[\w.-]{0,40}=)[^&#\s\"']+", re.IGNORECASE
+        ),
+        rf"\1{SCRUBBED}",
+    ),
+    (re.compile(r"(://)[^/?#\s@\"']{1,256}@"), rf"\1{SCRUBBED}@"),
+)
+
+
+def scrubbed(value: Any, depth: int = 0) -> Any:
+    """*value* (decoded JSON) without its secrets; what lies deeper than anything a provider means is left out."""
+    if isinstance(value, str):
+        return _scrubbed_text(value, depth)
+    if not isinstance(value, dict | list):
+        return value
+    if depth > _DEEPEST:
+        return TOO_DEEP
+    if isinstance(value, dict):
+        return {name: _scrubbed_under(name, item, depth + 1) for name, item in value.items()}
+    return [scrubbed(item, depth + 1) for item in value]
+
+
+def _scrubbed_under(name: str, value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if _SECRET_NAME.fullmatch(name):
+        return SCRUBBED
+    if _HEADERS_NAME.fullmatch(name):
+        return _scrubbed_headers(value)
+    if _TOKEN_NAME.fullmatch(name):
+        return _without_texts(value, depth)
+    return scrubbed(value, depth)
+
+
+def _scrubbed_headers(headers: Any) -> Any:
+    if not isinstance(headers, dict):
+        return SCRUBBED
+    return {name: value if name.lower() in _HARMLESS_HEADERS else SCRUBBED for name, value in headers.items()}
+
+
+def _without_texts(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return SCRUBBED
+    if isinstance(value, list):
+        return [SCRUBBED if isinstance(item, str) else scrubbed(item, depth + 1) for item in value]
+    return scrubbed(value, depth)
+
+
+def _scrubbed_text(value: str, depth: int) -> str:
+    if len(value) < _SHORTEST or not _SUSPICIOUS.search(value):
+        return value
+    if value.lstrip()[:1] in ("{", "["):
+        value = _scrubbed_json(value, depth)
+    for shape, replacement in _SHAPES:
+        value = shape.sub(replacement, value)
+    return value
+
+
+def _scrubbed_json(value: str, depth: int) -> str:
+    """Arguments, bodies and results of tools are JSON kept as text."""
+    try:
+        inner = msgspec.json.decode(value)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return value
+    clean = scrubbed(inner, depth + 1)
+    return value if clean == inner else msgspec.json.encode(clean).decode()
