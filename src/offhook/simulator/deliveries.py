@@ -42,22 +42,21 @@ def signature(chunks: Iterable[bytes], secret: str, at: float | None = None) -> 
     return f"t={t},v0={digest.hexdigest()}"
 
 
-def before(call: Call) -> list[Delivery]:
+def before(call: Call | Attempt) -> list[Delivery]:
     """What ElevenLabs asks before the call; nothing for an outbound one, whose variables are in the request to dial."""
-    return [Delivery("personalization", payloads.personalization(call))] if call.scenario.direction == "inbound" else []
+    if isinstance(call, Attempt) or call.scenario.direction == "outbound":
+        return []
+    return [Delivery("personalization", payloads.personalization(call))]
 
 
-def after(call: Call, sent_at: int, tool_secret: str, greeting: Json | None = None) -> list[Delivery]:
-    """What ElevenLabs tells after the call. *greeting* is what `before` was answered."""
+def after(call: Call | Attempt, sent_at: int, tool_secret: str, greeting: Json | None = None) -> list[Delivery]:
+    """What ElevenLabs tells after the call, or when nobody answered. *greeting* is what `before` was answered."""
+    if isinstance(call, Attempt):
+        return [Delivery("failure", payloads.failure(call, sent_at))]
     return [
         Delivery("transcription", payloads.transcription(call, sent_at, tool_secret, greeting)),
         Delivery("audio", payloads.audio(call, sent_at)),
     ]
-
-
-def after_attempt(attempt: Attempt, sent_at: int) -> list[Delivery]:
-    """What ElevenLabs tells when nobody answered."""
-    return [Delivery("failure", payloads.failure(attempt, sent_at))]
 
 
 def with_repeats(deliveries: list[Delivery], dice: Random, share: float) -> list[Delivery]:
