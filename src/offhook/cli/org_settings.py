@@ -38,7 +38,7 @@ COLUMNS: dict[str, Key] = {
     "country": Key(typed_country, "Where its national numbers are dialled (ISO 3166, two letters)."),
 }
 SETTINGS: dict[str, Key] = {
-    "variables": Key(_variables, "Dynamic variables that every greeting fills, with their defaults, as JSON."),
+    "variables": Key(_variables, "What every greeting fills, with defaults, as JSON."),
 }
 
 _WIDTH = max(map(len, (*COLUMNS, *SETTINGS)))
@@ -51,7 +51,8 @@ HELP = "\n".join(
         "KEY= without a value takes a setting back to its default.",
         "",
         "Examples:",
-        '  offhook org set Acme name="Acme Corporation" timezone=America/Toronto country=CA',
+        '  offhook org set Acme name="Acme Corporation" country=CA',
+        "  offhook org set Acme timezone=America/Toronto",
         """  offhook org set Acme variables='{"plan": "basic"}'""",
         "",
     ]

@@ -272,7 +272,7 @@ def agents_of(tx: sa.Connection, org_id: str) -> list[Agent]:
 def add_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, now: float) -> None:
     """Register the agent, or give it another name; without a name the one it has stays."""
     row = {"org_id": org_id, "agent_id": agent_id, "name": name, "is_learnt": False, "created_at": now}
-    upsert(tx, agents, [row], keep=("created_at",) if name else ("created_at", "name"))
+    upsert(tx, agents, [row], keep=("created_at",) if name is not None else ("created_at", "name"))
     _raise_version(tx)
 
 
@@ -293,5 +293,8 @@ def numbers_of(tx: sa.Connection, org_id: str) -> list[Number]:
 def add_number(tx: sa.Connection, org_id: str, number: str, label: str | None, now: float) -> None:
     """Register the number (E.164), or give it another label; without a label the one it has stays."""
     row = {"org_id": org_id, "number": number, "label": label, "created_at": now}
-    upsert(tx, numbers, [row], keep=("created_at",) if label else ("created_at", "label"))
+    if label is None:
+        insert_new(tx, numbers, [row])
+    else:
+        upsert(tx, numbers, [row], keep=("created_at",))
     _raise_version(tx)
