@@ -29,7 +29,7 @@ from offhook.store.contexts import Asked, Context, Variable, Wanted
 from offhook.store.database import Database
 from offhook.voice.elevenlabs.announcement import read_announcement
 
-__all__ = ["Asked", "Context", "Contexts", "Wanted", "asked_in"]
+__all__ = ["Asked", "Context", "Contexts", "Wanted", "asked_in", "ringing"]
 
 T = TypeVar("T")
 
@@ -50,23 +50,28 @@ class _Answer(msgspec.Struct):
 _read_answer = msgspec.json.Decoder(_Answer).decode
 
 
-def asked_in(event: Event, country: str) -> Asked:
-    """The context that a personalization event (body and answer open) speaks of.
+def ringing(body: bytes, *, asked_at: float, country: str) -> Context:
+    """The call that a personalization request announces; nothing is told yet.
 
     *country* is the organisation's: where a national number is dialled.
     """
-    announced = read_announcement(event.body)
+    announced = read_announcement(body)
     caller, called = caller_and_called(announced.caller, announced.called, country)
-    context = Context(
-        asked_at=event.received_at,
+    return Context(
+        asked_at=asked_at,
         conversation_id=announced.conversation_id,
         call_sid=announced.call_sid,
         agent_id=announced.agent_id,
         caller=caller,
         called=called,
-        variables=_read_answer(event.answer).dynamic_variables if event.answer else {},
     )
-    return Asked(event.id, event.org_id, context)
+
+
+def asked_in(event: Event, country: str) -> Asked:
+    """The context that a personalization event (body and answer open) speaks of."""
+    context = ringing(event.body, asked_at=event.received_at, country=country)
+    told = _read_answer(event.answer).dynamic_variables if event.answer else {}
+    return Asked(event.id, event.org_id, msgspec.structs.replace(context, variables=told))
 
 
 class Contexts:

@@ -1,0 +1,145 @@
+"""Who is ringing, and what the agent is told, inside a time budget.
+
+A caller hears nothing until we answer, so this reads and never writes; the request is filed after the answer. Any fault,
+and any delay, gives what a stranger is given: the call goes on without a name.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import msgspec
+from prometheus_client import Counter
+
+from offhook import events, phone
+from offhook.contexts import Asked, Context, Contexts, ringing
+from offhook.directory import Directory, Organization
+from offhook.errors import Unavailable
+from offhook.events import Event
+from offhook.logs import log
+from offhook.store.database import Database
+from offhook.variables import organization_name, person_name
+
+T = TypeVar("T")
+
+NO_MATCH = b"{}"  #: the call proceeds, and the agent greets a stranger
+
+_encode = msgspec.json.Encoder().encode
+_greetings = Counter("offhook_greetings_total", "Callers, by how they were greeted", ("as_",))
+_AS_KNOWN, _AS_STRANGER, _AS_LATE, _AS_FAULT = map(_greetings.labels, ("known", "stranger", "late", "fault"))
+
+
+class Greeting(msgspec.Struct, frozen=True):
+    """An answer, and what is kept of it once it is sent."""
+
+    answer: bytes  #: JSON
+    filing: Event  #: for the inbox
+    asked: Asked  #: for the cache
+
+
+class Personalization:
+    """Answers personalization requests."""
+
+    def __init__(
+        self,
+        database: Database,
+        directory: Directory,
+        contexts: Contexts,
+        *,
+        budget_s: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._contexts = contexts
+        self._budget_s = budget_s
+        self._now = now
+
+    async def greet(self, org_id: str, body: bytes) -> Greeting:
+        """What to tell the agent of whoever is ringing, within the budget. Never raises, whatever *body* is."""
+        context = Context(asked_at=self._now())
+        try:
+            organization = self._directory.organization(org_id)
+            country = organization.country if organization else phone.DEFAULT_COUNTRY
+            context = ringing(body, asked_at=context.asked_at, country=country)
+            variables = await self._variables(organization, context)
+            (_AS_KNOWN if variables else _AS_STRANGER).inc()
+        except TimeoutError:
+            variables = {}
+            _AS_LATE.inc()
+            log.warning("greeting.late", org=org_id, caller=phone.masked(context.caller), budget_s=self._budget_s)
+        except Exception as error:  # a person is waiting: the call goes on, whatever this was
+            variables = {}
+            _AS_FAULT.inc()
+            is_expected = isinstance(error, Unavailable)
+            log.error("greeting.fault", org=org_id, error=str(error), exc_info=not is_expected)
+        return _greeting(org_id, body, msgspec.structs.replace(context, variables=variables))
+
+    async def remember(self, greeting: Greeting) -> None:
+        """Have the call's own events find what was told; called once the answer is sent, and does not wait."""
+        self._contexts.remember_soon(greeting.asked)
+
+    async def _variables(self, organization: Organization | None, context: Context) -> dict[str, str]:
+        """What there is to tell; nothing for a stranger. Here an organisation's declared variables will join in."""
+        if organization is None or context.caller is None:
+            return {}
+        contact = await _in_time(self._database.find_caller(organization.id, context.caller), self._budget_s)
+        if contact is None:
+            return {}
+        _, first_name, last_name = contact
+        name = person_name(first_name, last_name)
+        if name is None:  # there is nothing to greet with
+            return {}
+        told = {"caller_name": name, "caller_number": context.caller, "org_name": organization_name(organization.name)}
+        return {variable: value for variable, value in told.items() if value is not None}
+
+
+async def _in_time(question: Coroutine[Any, Any, T], budget_s: float) -> T:
+    """The answer, or TimeoutError after *budget_s*, even when *question* does not end when it is told to."""
+    asking = asyncio.ensure_future(question)
+    await asyncio.wait((asking,), timeout=budget_s)
+    if not asking.done():
+        asking.add_done_callback(_overhear)
+        asking.cancel()
+        raise TimeoutError
+    return asking.result()
+
+
+def _overhear(asking: "asyncio.Future[Any]") -> None:
+    """Nobody listens any more; an exception that nobody heard would be reported as an accident."""
+    if not asking.cancelled():
+        asking.exception()
+
+
+def _greeting(org_id: str, body: bytes, context: Context) -> Greeting:
+    answer = _answer(context) if context.variables else NO_MATCH
+    sha256 = hashlib.sha256(body).hexdigest()
+    event = Event(
+        # The same bytes at another time are another request; the same call may ask again.
+        id=events.event_id(org_id, sha256, f"personalization:{context.asked_at!r}"),
+        org_id=org_id,
+        type="personalization",
+        source="personalization",
+        proof="bearer",
+        sha256=sha256,
+        size_bytes=len(body),
+        received_at=context.asked_at,
+        body=body,
+        answer=answer if context.variables else None,
+        conversation_id=context.conversation_id,
+        call_id=events.call_id(org_id, context.conversation_id) if context.conversation_id else None,
+        agent_id=context.agent_id,
+    )
+    return Greeting(answer, event, Asked(event.id, org_id, context))
+
+
+def _answer(context: Context) -> bytes:
+    """The envelope that ElevenLabs documents, with the variables beside it too, where the contract's other half has them."""
+    return _encode(
+        {
+            "type": "conversation_initiation_client_data",
+            "dynamic_variables": context.variables,
+            **context.variables,
+        }
+    )
