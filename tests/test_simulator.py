@@ -424,18 +424,17 @@ async def receiving() -> AsyncIterator[Receiver]:
     await serving
 
 
-async def simulated(receiver: Receiver, **wishes: Any) -> Tally:
+async def simulated(receiver: Receiver, calls: int = 18, **wishes: Any) -> Tally:
     target = Target(receiver.url, wishes.pop("webhook_secret", WEBHOOK_SECRET), TOOL_SECRET, wishes.pop("org_id", None))
     tally = Tally(target)
     told: dict[str, Any] = {
-        "calls": 18,
         "rate": 0,
         "seed": "seed",
         "heard": tally.hear,
         "may_go_on": tally.is_worth_going_on,
     } | wishes
     async with Sender(target) as sender:
-        await place_calls(sender, **told)
+        await place_calls(sender, islice(deck("seed"), calls), **told)
     return tally
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import sys
+from itertools import islice
 from typing import Annotated
 
 import httpx
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from offhook.errors import Mistake
-from offhook.simulator.calls import Attempt, Call
+from offhook.simulator.calls import Attempt, Call, deck
 from offhook.simulator.local import target_of
 from offhook.simulator.report import Tally
 from offhook.simulator.sender import POST_CALL_PATH, Answer, Sender, Target, place_calls
@@ -23,42 +24,32 @@ _MARGIN_S = 3_600  #: a lent secret outlives a run that takes longer than planne
 
 def simulate(
     *,
-    url: str = HERE,
-    webhook_secret: str | None = None,
-    tool_secret: str | None = None,
-    org: str | None = None,
-    calls: int = 20,
-    rate: float = 5.0,
-    chaos: bool = False,
-    seed: str | None = None,
-    is_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    url: Annotated[
+        str, Parameter(help="Where it is; the webhook_url that `offhook org create` printed will do, too.")
+    ] = HERE,
+    webhook_secret: Annotated[str | None, Parameter(help="Signs what is told after a call.")] = None,
+    tool_secret: Annotated[str | None, Parameter(help="The bearer of the question who is ringing.")] = None,
+    org: Annotated[
+        str | None,
+        Parameter(help="Instead of the secrets: an organisation of this machine's own database, by id or name."),
+    ] = None,
+    calls: Annotated[int, Parameter(help="How many calls.")] = 20,
+    rate: Annotated[float, Parameter(help="Calls a second; 0 is as fast as answers come.")] = 5.0,
+    chaos: Annotated[
+        bool, Parameter(negative="", help="In any order, late, repeated, spelled in other ways that mean the same.")
+    ] = False,
+    seed: Annotated[
+        str | None, Parameter(help="The same seed places the same calls, with the same ids. [default: a new one]")
+    ] = None,
+    is_json: Annotated[
+        bool, Parameter(name="--json", negative="", help="Print one JSON value and nothing else.")
+    ] = False,
 ) -> int:
-    """Send realistic calls to any offhook: greeting, transcription, recording; some fail, some are sent twice.
+    """Send realistic calls to any offhook: greeting, transcription, recording; some fail, some are told twice.
 
     Exit code 1 when an answer was not 200. Ctrl-C ends early, with the summary.
-
-    Parameters
-    ----------
-    url
-        Where it is; the webhook_url that `offhook org create` printed is understood too.
-    webhook_secret
-        Signs what is sent after a call.
-    tool_secret
-        The bearer of the question who is ringing.
-    org
-        Instead of the secrets: an organisation of this machine's own database, by id or name.
-    calls
-        How many calls to place.
-    rate
-        Calls a second; 0 is as fast as answers come.
-    chaos
-        Everything in the wrong order, late, repeated, and spelled in other ways that mean the same.
-    seed
-        The same seed places the same calls, with the same ids.
-    is_json
-        Print one JSON object, and nothing else.
     """
-    if calls < 1 or rate < 0:
+    if calls < 1 or not rate >= 0:
         raise Mistake("--calls must be at least 1, and --rate at least 0.")
     return asyncio.run(
         _simulate(_Wishes(url, webhook_secret, tool_secret, org, calls, rate, chaos, seed or _drawn(), is_json))
@@ -113,7 +104,7 @@ async def _place_all(wishes: _Wishes, target: Target, tally: Tally) -> None:
         async with Sender(target) as sender:
             await place_calls(
                 sender,
-                calls=wishes.calls,
+                islice(deck(wishes.seed), wishes.calls),
                 rate=wishes.rate,
                 seed=wishes.seed,
                 heard=heard,

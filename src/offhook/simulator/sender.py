@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import msgspec
 
-from offhook.simulator.calls import Attempt, Call, answered, attempted, deck, random_of
+from offhook.simulator.calls import Attempt, Call, answered, attempted, random_of
 from offhook.simulator.deliveries import (
     Delivery,
     Kind,
@@ -114,27 +114,25 @@ class Sender:
 
 async def place_calls(
     sender: Sender,
+    cards: Iterable[Scenario | Failure],
     *,
-    calls: int | None,
     rate: float,
     seed: str,
     heard: Heard,
     is_chaotic: bool = False,
     may_go_on: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Place *calls* calls (None: for ever), *rate* a second (0: as fast as answers come), while *may_go_on* says so."""
+    """Place a call for each of *cards*, *rate* a second (0: as fast as answers come), while *may_go_on* says so."""
     room = asyncio.Semaphore(CONNECTIONS)
     begun = time.monotonic()
     async with asyncio.TaskGroup() as under_way:
-        for number, card in _numbered(deck(seed), calls):
+        for number, card in enumerate(cards):
             await asyncio.sleep(begun + number / rate - time.monotonic() if rate else 0)
             await room.acquire()
             if not may_go_on():
                 return
-            call = _dealt(card, f"{seed}/{number}", sender.target.workspace)
-            placing = under_way.create_task(
-                place(sender, call, random_of(seed, str(number)), heard, is_chaotic=is_chaotic)
-            )
+            call, dice = _dealt(card, f"{seed}/{number}", sender.target.workspace), random_of(seed, str(number))
+            placing = under_way.create_task(place(sender, call, dice, heard, is_chaotic=is_chaotic))
             placing.add_done_callback(lambda _: room.release())
 
 
@@ -161,13 +159,6 @@ async def _tell(sender: Sender, call: Call | Attempt, delivery: Delivery, heard:
     answer = await sender.send(delivery)
     heard(call, answer)
     return answer
-
-
-def _numbered(cards: Iterator[Scenario | Failure], calls: int | None) -> Iterator[tuple[int, Scenario | Failure]]:
-    for number, card in enumerate(cards):
-        if number == calls:
-            return
-        yield number, card
 
 
 def _dealt(card: Scenario | Failure, seed: str, workspace: str) -> Call | Attempt:
