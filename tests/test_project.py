@@ -1,18 +1,13 @@
-"""What stands around the code agrees with it: the example settings, the Makefile, the documents, the words."""
+"""What stands around the code agrees with it: the example settings, the Makefile, the locks, the words."""
 
 import re
-import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
-from functools import cache
-from itertools import takewhile
 from pathlib import Path
 
 from offhook.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 
 
 def test_the_example_settings_are_the_settings_and_their_defaults() -> None:
@@ -46,23 +41,6 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     assert [] == [name for name in wanted if name not in _pins(ROOT / "requirements/dev.txt")]
 
 
-def test_relative_links_in_the_documents_lead_somewhere() -> None:
-    links = [(page, link) for page in DOCUMENTS for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())]
-    local = [(page, link) for page, link in links if "://" not in link and not link.startswith("mailto:")]
-    assert [] == [f"{page.name}: {link}" for page, link in local if not (page.parent / link).exists()]
-
-
-def test_every_command_in_the_documents_exists() -> None:
-    """Its words are known to the command line, and so is each of its options."""
-    unknown = []
-    for page in DOCUMENTS:
-        for command in _commands_in(page):
-            words, options = _words_and_options(command)
-            shown = _help(*words)
-            unknown += [f"{page.name}: {command}: {option}" for option in options if option not in shown]
-    assert [] == unknown
-
-
 def test_nothing_that_is_tracked_speaks_of_the_machine_it_was_written_on() -> None:
     folders = r"(^|[^A-Za-z0-9_./-])/(w[o]rk|r[o]ot|home|Users|opt)/[a-z]"
     found = subprocess.run(["git", "grep", "-nIE", folders], capture_output=True, text=True, cwd=ROOT)
@@ -88,23 +66,3 @@ def _spelled(default: object) -> str:
 
 def _pins(lock: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-zA-Z0-9_.-]+)==([^\s;\\]+)", lock.read_text(), re.M))
-
-
-def _commands_in(page: Path) -> list[str]:
-    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.M | re.S)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.strip() for line in lines if line.strip().startswith("offhook ")]
-
-
-def _words_and_options(command: str) -> tuple[list[str], list[str]]:
-    tokens = shlex.split(command, comments=True)[1:]
-    words = list(takewhile(re.compile(r"[a-z-]+\Z").match, tokens))[:2]
-    return words, [token.partition("=")[0] for token in tokens if token.startswith("--")]
-
-
-@cache
-def _help(*words: str) -> str:
-    command = [sys.executable, "-m", "offhook", *words, "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True, env={"COLUMNS": "200", "NO_COLOR": "1"})
-    assert 0 == shown.returncode, f"offhook {' '.join(words)}: {shown.stdout}{shown.stderr}"
-    return shown.stdout
