@@ -3,13 +3,14 @@
 What a person typed wrong ends as one sentence and exit code 2, what the machine does not allow as one sentence and 1.
 """
 
+import difflib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownCommandError
 
 from offhook import __version__
 from offhook.errors import ComeBackLater, Mistake, OffhookError, Refused
@@ -63,7 +64,7 @@ _COMMANDS: tuple[
 ] = (  # functions bring their examples here, groups have their own
     ("serve", "offhook.cli.serving:serve", "Run the server: webhooks, API, projection.", _SERVE_EXAMPLES),
     ("worker", "offhook.cli.serving:worker", "Run the projection without HTTP (PostgreSQL).", _WORKER_EXAMPLE),
-    ("demo", "offhook.simulator.demo:demo", "Run a server with a demo organisation and calls.", _DEMO_EXAMPLES),
+    ("demo", "offhook.demo:demo", "Run a server with a demo organisation and calls.", _DEMO_EXAMPLES),
     ("simulate", "offhook.simulator.command:simulate", "Send realistic calls to any offhook.", _SIMULATE_EXAMPLES),
     ("org", "offhook.cli.org:app", "Organisations and their secrets.", None),
     ("number", "offhook.cli.number:app", "The telephone numbers of an organisation.", None),
@@ -87,6 +88,8 @@ def run(arguments: Sequence[str]) -> int:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else GOOD
+    except UnknownCommandError as error:
+        return _say(_unknown(error), MISTAKE)
     except CycloptsError as error:
         return _say(str(error), MISTAKE)
     except OffhookError as error:
@@ -103,6 +106,16 @@ def run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         fault = f"{type(error).__name__}: {error}"
         return _say(f"This is a fault of offhook itself ({fault}); OFFHOOK_LOG_LEVEL=debug shows where.", FINDING)
+
+
+def _unknown(error: UnknownCommandError) -> str:
+    """Said by us: cyclopts would import every command there is to say it."""
+    assert error.app is not None
+    typed = (error.unused_tokens or [""])[0]
+    names = [name for name in error.app if not name.startswith("-")]
+    near = difflib.get_close_matches(typed, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}."
+    return f"There is no command {typed!r}: {hint}"
 
 
 def _exit_code(error: OffhookError) -> int:

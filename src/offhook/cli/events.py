@@ -16,7 +16,7 @@ from offhook.errors import Mistake
 from offhook.events import Status
 from offhook.store import events, organizations
 from offhook.store.database import Database
-from offhook.voice.elevenlabs.body import Folders, rebuild
+from offhook.voice.parts import Folders, rebuild
 
 _BATCH = 500  #: events sent back in one transaction, so that a running server waits for none of them long
 _LOOK_EVERY_S = 0.1
@@ -214,10 +214,7 @@ def _facts(row: sa.Row[Any]) -> dict[str, Any]:
 
 
 def _write_body(here: Installation, row: sa.Row[Any]) -> None:
-    settings = here.settings
-    folders = Folders(
-        incoming=settings.incoming_dir, recordings=settings.recordings_dir, bodies=settings.bodies_dir, keys=here.keys
-    )
+    folders = Folders(here.settings.recordings_dir, here.settings.bodies_dir, here.keys)
     event = events.event_of(row)
     for piece in rebuild(here.keys.open(event.body, bound_to=event.id), event.parts, folders):
         sys.stdout.buffer.write(piece)

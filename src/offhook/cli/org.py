@@ -107,16 +107,15 @@ async def set_(
     *assignments: Annotated[str, Parameter(name="KEY=VALUE", help="What to change, see below.")],
     json: Json = False,
 ) -> None:
-    """Change an organisation's name, time zone, country or settings."""
-    facts, settings = read_assignments(assignments)
+    """Change an organisation's name, time zone or country."""
+    facts = read_assignments(assignments)
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
-        changed = await here.database.write(organizations.change, found.id, facts, settings)
+        changed = await here.database.write(organizations.change, found.id, facts)
     if json:
         print_json(_facts(changed))
     else:
-        print(f"{changed.name} is changed.")
-        print_facts(_shown_settings(_facts(changed)))
+        print_facts(_heading(_facts(changed)))
 
 
 @app.command(
@@ -236,7 +235,7 @@ def _print_organization(
     facts: dict[str, Any], secrets: list[Secret], agents: list[Agent], numbers: list[Number]
 ) -> None:
     addresses = ("webhook_url", facts["webhook_url"]), ("personalization_url", facts["personalization_url"])
-    print_facts((*_shown_settings(facts), ("made", facts["created_at"]), *addresses))
+    print_facts((*_heading(facts), ("made", facts["created_at"]), *addresses))
     print()
     print_table(
         ("secret", "made", "last used", "valid until"),
@@ -254,9 +253,8 @@ def _print_organization(
     print_table(("number", "label"), ((one.number, one.label) for one in numbers))
 
 
-def _shown_settings(facts: dict[str, Any]) -> list[tuple[str, Any]]:
-    fixed = [(key, facts[key]) for key in ("id", "name", "timezone", "country")]
-    return [*fixed, *facts["settings"].items()]
+def _heading(facts: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(key, facts[key]) for key in ("id", "name", "timezone", "country")]
 
 
 def _ending(secret: Secret) -> str | None:
@@ -275,7 +273,6 @@ def _facts(organization: Organization) -> dict[str, Any]:
         "name": organization.name,
         "timezone": organization.timezone,
         "country": organization.country,
-        "settings": organization.settings,
         "created_at": iso(organization.created_at),
     }
 

@@ -142,14 +142,12 @@ def find(tx: sa.Connection, id_or_name: str) -> Organization:
     raise Mistake(_ambiguous(id_or_name, found) if found else _unknown(id_or_name, known))
 
 
-def change(tx: sa.Connection, org_id: str, facts: dict[str, str], settings: dict[str, Any]) -> Organization:
-    """Overwrite those columns (name, timezone, country) and those settings; a setting of None goes back to its default."""
-    kept = tx.scalar(sa.select(organizations.c.settings).where(organizations.c.id == org_id).with_for_update())
-    merged = {**msgspec.json.decode(kept or "{}"), **settings}
-    text = msgspec.json.encode({key: value for key, value in merged.items() if value is not None}).decode()
-    tx.execute(sa.update(organizations).where(organizations.c.id == org_id).values(**facts, settings=text))
+def change(tx: sa.Connection, org_id: str, facts: dict[str, str]) -> Organization:
+    """Overwrite those of its name, time zone and country."""
+    this = organizations.c.id == org_id
+    tx.execute(sa.update(organizations).where(this).values(**facts))
     _raise_version(tx)
-    return _organization(tx.execute(sa.select(organizations).where(organizations.c.id == org_id)).mappings().one())
+    return _organization(tx.execute(sa.select(organizations).where(this)).mappings().one())
 
 
 def _organization(row: sa.RowMapping) -> Organization:
