@@ -54,7 +54,7 @@ async def _run(settings: Settings, statement: Callable[[sa.Connection], T]) -> T
                 return await connection.run_sync(statement)
         finally:
             await engine.dispose()
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, OSError, TimeoutError) as error:
+    except (sa.exc.DBAPIError, OSError, TimeoutError) as error:
         raise Unavailable(f"The database cannot be reached: {getattr(error, 'orig', error)}.") from error
 
 
