@@ -1,9 +1,10 @@
 """The people on calls: whom a number or a user id belongs to, made where they are new.
 
-Contact ids are derived from what made them, so that two processes that meet somebody new at once make one contact.
+Contact ids are derived from what made them, so that two processes that meet somebody new at once make one contact. Rows
+are written in the order of their keys, so that those two do not wait for each other in a circle.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from offhook.store.database import insert_new
 from offhook.store.tables import contact_numbers, contacts
 
 _MAX_ID_CHARS = 256
-_Key = tuple[str, str]  #: organisation, number
+_Key = tuple[str, str]  #: organisation, and a number or user id
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,8 +29,14 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: float  #: unix; when a person who is new came
 
     @property
-    def key(self) -> _Key:
-        return self.org_id, self.number or ""
+    def number_key(self) -> _Key | None:
+        return (self.org_id, self.number) if self.number else None
+
+    @property
+    def user_key(self) -> _Key | None:
+        """A user id that is only the number again says nothing new, and a very long one is no id."""
+        id = self.external_id
+        return (self.org_id, id) if id and id != self.number and len(id) <= _MAX_ID_CHARS else None
 
 
 def resolve_people(tx: sa.Connection, people: Sequence[Person]) -> list[str | None]:
@@ -39,91 +46,137 @@ def resolve_people(tx: sa.Connection, people: Sequence[Person]) -> list[str | No
     name of another. So a user id finds somebody with a number only while that contact has none. What people edit is not
     touched; a number or a user id is only added where there was none.
     """
-    owners = _owners(tx, {person.key for person in people if person.number})
-    users = {n: _resolve_user(tx, person, owners) for n, person in enumerate(people) if _has_user_id(person)}
-    _add(tx, [person for person in people if person.number and person.key not in owners], owners)
-    return [users.get(n) or owners.get(person.key) for n, person in enumerate(people)]
+    known = _Known(tx, people)
+    ids = [known.contact_of(person) for person in people]
+    replaced = known.write_news()
+    return [replaced.get(id, id) if id else None for id in ids]
 
 
-def _has_user_id(person: Person) -> bool:
-    """A user id that is only the number again says nothing new, and a very long one is no id."""
-    user_id = person.external_id
-    return bool(user_id) and user_id != person.number and len(user_id or "") <= _MAX_ID_CHARS
+class _Known:
+    """What is on file about a batch of people, and what the batch adds to it."""
+
+    def __init__(self, tx: sa.Connection, people: Sequence[Person]) -> None:
+        self._tx = tx
+        self._owners: dict[_Key, str] = {}
+        self._users: dict[_Key, str] = {}
+        self._with_number: set[str] = set()
+        self._with_user_id: set[str] = set()
+        self._new: dict[str, Person] = {}
+        self._new_numbers: dict[_Key, str] = {}
+        self._new_user_ids: dict[str, str] = {}
+        self._read_owners({person.number_key for person in people if person.number_key})
+        self._read_users({person.user_key for person in people if person.user_key})
+        strangers = [person for person in people if self._find(person) is None]
+        self._taken_ids = _existing(tx, {events.contact_id(*_known_by(person)) for person in strangers})
+
+    def contact_of(self, person: Person) -> str | None:
+        if person.number_key is None and person.user_key is None:
+            return None
+        id = self._find(person) or self._add(person)
+        if person.number_key is not None and person.number_key not in self._owners:
+            self._own(person.number_key, id)
+            self._new_numbers[person.number_key] = id
+        if person.user_key is not None and person.user_key not in self._users and id not in self._with_user_id:
+            self._use(person.user_key, id)
+            self._new_user_ids[id] = person.user_key[1]
+        return id
+
+    def write_news(self) -> dict[str, str]:
+        """Write what is new; by id, who takes the place of a new contact where another process was faster."""
+        insert_new(self._tx, contacts, [_nameless(id, self._new[id]) for id in sorted(self._new)])
+        insert_new(self._tx, contact_numbers, [_first_number(key, id) for key, id in sorted(self._new_numbers.items())])
+        for key, id in self._new_numbers.items():
+            if id not in self._new or self._new[id].number_key != key:
+                contact_rows.stamp_search_text(self._tx, id)
+        _add_user_ids(self._tx, self._new_user_ids)
+        return self._give_way()
+
+    def _read_owners(self, keys: Collection[_Key]) -> None:
+        for org_id, numbers in _by_org(keys):
+            has_number = contact_numbers.c.org_id == org_id, contact_numbers.c.number.in_(numbers)
+            joined = sa.join(contact_numbers, contacts, contact_numbers.c.contact_id == contacts.c.id)
+            columns = contact_numbers.c.number, contacts.c.id, contacts.c.external_id
+            for row in self._tx.execute(sa.select(*columns).select_from(joined).where(*has_number)):
+                self._own((org_id, row.number), row.id)
+                if row.external_id is not None:
+                    self._with_user_id.add(row.id)
+
+    def _read_users(self, keys: Collection[_Key]) -> None:
+        has_number = sa.exists().where(contact_numbers.c.contact_id == contacts.c.id).label("has_number")
+        for org_id, user_ids in _by_org(keys):
+            has_user_id = contacts.c.org_id == org_id, contacts.c.external_id.in_(user_ids)
+            for row in self._tx.execute(
+                sa.select(contacts.c.id, contacts.c.external_id, has_number).where(*has_user_id)
+            ):
+                self._use((org_id, row.external_id), row.id)
+                if row.has_number:
+                    self._with_number.add(row.id)
+
+    def _own(self, number_key: _Key, id: str) -> None:
+        self._owners[number_key] = id
+        self._with_number.add(id)
+
+    def _use(self, user_key: _Key, id: str) -> None:
+        self._users[user_key] = id
+        self._with_user_id.add(id)
+
+    def _find(self, person: Person) -> str | None:
+        user = self._users.get(person.user_key) if person.user_key else None
+        if person.number_key is None:
+            return user
+        return self._owners.get(person.number_key) or (user if user not in self._with_number else None)
+
+    def _add(self, person: Person) -> str:
+        id = events.contact_id(*_known_by(person))
+        if id in self._taken_ids:  # by a contact whose number was changed since
+            id = contact_rows.free_id(self._tx, *_known_by(person))
+        self._new[id] = person
+        return id
+
+    def _give_way(self) -> dict[str, str]:
+        mine = dict(self._new_numbers)
+        if not mine:
+            return {}
+        self._read_owners(mine)
+        replaced = {id: self._owners[key] for key, id in mine.items() if self._owners[key] != id}
+        too_late = set(replaced) & set(self._new)
+        if too_late:
+            self._tx.execute(contacts.delete().where(contacts.c.id.in_(too_late)))
+        return replaced
 
 
-def _owners(tx: sa.Connection, keys: Collection[_Key]) -> dict[_Key, str]:
-    """Whose numbers those are, as far as they are anyone's."""
-    owners: dict[_Key, str] = {}
-    for org_id in {org_id for org_id, _ in keys}:
-        numbers = [number for of_org, number in keys if of_org == org_id]
-        wanted = contact_numbers.c.org_id == org_id, contact_numbers.c.number.in_(numbers)
-        for row in tx.execute(sa.select(contact_numbers.c.number, contact_numbers.c.contact_id).where(*wanted)):
-            owners[org_id, row.number] = row.contact_id
-    return owners
+def _by_org(keys: Collection[_Key]) -> list[tuple[str, list[str]]]:
+    by_org: dict[str, list[str]] = {}
+    for org_id, word in keys:
+        by_org.setdefault(org_id, []).append(word)
+    return list(by_org.items())
 
 
-def _resolve_user(tx: sa.Connection, person: Person, owners: dict[_Key, str]) -> str:
-    """The contact of somebody with a user id. *owners* learns of a number that is new."""
-    assert person.external_id is not None
-    user = contact_rows.find_by_external_id(tx, person.org_id, person.external_id)
-    if person.number is None:
-        return user.id if user else _add_user(tx, person)
-    if person.key not in owners:
-        if user and not user.numbers:
-            _add_numbers(tx, {person.key: user.id})
-            contact_rows.stamp_search_text(tx, user.id)
-            owners[person.key] = user.id
-        else:
-            _add(tx, [person], owners)
-    if user is None:
-        _add_external_id(tx, owners[person.key], person.external_id)
-    return owners[person.key]
+def _known_by(person: Person) -> _Key:
+    """What the id of a contact is made from."""
+    return person.org_id, person.number or f"user:{person.external_id}"
 
 
-def _add(tx: sa.Connection, people: Iterable[Person], owners: dict[_Key, str]) -> None:
-    """Make contacts of those numbers. *owners* learns of them, or of who was faster in another process."""
-    new = {person.key: person for person in sorted(people, key=lambda person: -person.seen_at)}
-    if not new:
+def _existing(tx: sa.Connection, ids: Collection[str]) -> set[str]:
+    return set(tx.execute(sa.select(contacts.c.id).where(contacts.c.id.in_(ids))).scalars()) if ids else set()
+
+
+def _add_user_ids(tx: sa.Connection, user_ids: dict[str, str]) -> None:
+    """By contact id. They are a convenience: where another process gave one away meanwhile, none is added this time."""
+    if not user_ids:
         return
-    ids = _free_ids(tx, new)
-    insert_new(tx, contacts, [_nameless(ids[key], new[key]) for key in sorted(new)])
-    _add_numbers(tx, ids)
-    owners |= _owners(tx, new)
-    too_late = set(ids.values()) - {owners[key] for key in new}
-    if too_late:
-        tx.execute(contacts.delete().where(contacts.c.id.in_(too_late)))
-
-
-def _free_ids(tx: sa.Connection, new: Collection[_Key]) -> dict[_Key, str]:
-    ids = {(org_id, number): events.contact_id(org_id, number) for org_id, number in new}
-    taken = set(tx.execute(sa.select(contacts.c.id).where(contacts.c.id.in_(ids.values()))).scalars())
-    return {key: contact_rows.free_id(tx, *key) if id in taken else id for key, id in ids.items()}
-
-
-def _add_numbers(tx: sa.Connection, ids: dict[_Key, str]) -> None:
-    rows = [
-        {"org_id": org_id, "number": number, "contact_id": id, "position": 0}
-        for (org_id, number), id in sorted(ids.items())
-    ]
-    insert_new(tx, contact_numbers, rows)
-
-
-def _add_user(tx: sa.Connection, person: Person) -> str:
-    """A contact that has nothing but a user id."""
-    assert person.external_id is not None
-    id = contact_rows.free_id(tx, person.org_id, f"user:{person.external_id}")
-    insert_new(tx, contacts, [_nameless(id, person)])
-    _add_external_id(tx, id, person.external_id)
-    return id
-
-
-def _add_external_id(tx: sa.Connection, contact_id: str, external_id: str) -> None:
-    has_none = contacts.c.id == contact_id, contacts.c.external_id.is_(None)
+    added = contacts.update().where(contacts.c.id == sa.bindparam("contact"), contacts.c.external_id.is_(None))
+    rows = [{"contact": id, "user_id": user_id} for id, user_id in sorted(user_ids.items())]
     try:
         with tx.begin_nested():
-            tx.execute(contacts.update().where(*has_none).values(external_id=external_id))
-    except sa.exc.IntegrityError:  # another process gave it to another contact meanwhile: the next call finds that one
-        log.info("people.user_id_taken", contact=contact_id)
+            tx.execute(added.values(external_id=sa.bindparam("user_id")), rows)
+    except sa.exc.IntegrityError:
+        log.info("people.user_ids_taken", contacts=len(rows))
+
+
+def _first_number(key: _Key, contact_id: str) -> dict[str, Any]:
+    org_id, number = key
+    return {"org_id": org_id, "number": number, "contact_id": contact_id, "position": 0}
 
 
 def _nameless(id: str, person: Person) -> dict[str, Any]:
