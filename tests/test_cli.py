@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from offhook import cli
 from offhook.events import UNASSIGNED, Event, Status, event_id
 from offhook.settings import Settings, load
 from offhook.store.engine import open_database
+from tests.services import Server, eventually
 
 ORG_KEYS = [
     "id", "name", "timezone", "webhook_secret", "tool_secret", "api_key", "webhook_url", "personalization_url",
@@ -467,6 +469,42 @@ def test_a_worker_on_sqlite_is_a_mistake(fresh: None, offhook: Offhook) -> None:
     ended = offhook("worker")
     assert "PostgreSQL" in ended.sentence
     assert 2 == ended.code
+
+
+def test_an_organisation_made_beside_a_running_server_may_knock_at_once(server: Server) -> None:
+    late = server.create_organization("Late")
+    bearer = {"Authorization": f"Bearer {late['tool_secret']}"}
+    asked = httpx.post(late["personalization_url"], json={"caller_id": "+14165550100"}, headers=bearer)
+    assert (200, {}) == (asked.status_code, asked.json())
+    told = server.deliver(b"{}", secret=late["webhook_secret"], org_id=late["id"])
+    assert 200 == told.status_code
+    read = httpx.get(f"{server.base_url}/api/calls/history", headers={"Authorization": f"Bearer {late['api_key']}"})
+    assert 200 == read.status_code
+
+
+def test_a_secret_closed_beside_a_running_server_is_refused_within_seconds(server: Server) -> None:
+    assert 200 == server.ask({}).status_code
+    server.offhook("org", "rotate", server.org_id, "tool-secret", "--overlap", "0")
+    eventually(lambda: 401 == server.ask({}).status_code)
+
+
+def test_the_last_use_of_a_secret_is_shown(server: Server) -> None:
+    server.deliver(b"{}")
+    eventually(lambda: "webhook-secret" in used_secrets(server))
+
+
+def used_secrets(server: Server) -> list[str]:
+    shown = json.loads(server.offhook("org", "show", server.org_id, "--json"))
+    return [one["secret"] for one in shown["secrets"] if one["last_used_at"]]
+
+
+def test_a_running_server_takes_up_what_is_replayed(server: Server) -> None:
+    server.deliver(b"no JSON at all")
+    (event,) = json.loads(server.offhook("events", "list", "--json"))
+    assert "quarantined" == event["status"]
+    said = server.offhook("events", "replay", event["id"], exit_code=1)
+    assert "quarantined again" in said
+    assert "no JSON at all" == server.offhook("events", "show", event["id"], "--body")
 
 
 # The process itself

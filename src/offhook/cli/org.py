@@ -240,7 +240,7 @@ def _print_organization(
     print_table(
         ("secret", "made", "last used", "valid until"),
         (
-            (_NAMES[one.kind], clock(one.created_at), clock(one.last_used_at) or "never", _ending(one))
+            (f"{_NAMES[one.kind]} {one.label}", clock(one.created_at), clock(one.last_used_at) or "never", _ending(one))
             for one in secrets
         ),
     )
@@ -283,6 +283,7 @@ def _parts(secrets: list[Secret], agents: list[Agent], numbers: list[Number]) ->
             {
                 "id": one.id,
                 "secret": _NAMES[one.kind],
+                "label": one.label,
                 "scopes": one.scopes.split(),
                 "created_at": iso(one.created_at),
                 "last_used_at": iso(one.last_used_at),
