@@ -177,3 +177,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         for server in item.stash.get(_SERVERS, []):
             report.sections.append((f"log of {server}", server.log[-20_000:]))
     return report  # type: ignore[return-value]
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[Any]:
+    """A tests.api.Api: the application in this process and a client with an organisation's key, once for each engine."""
+    async with importlib.import_module("tests.api").running_api(settings) as running:
+        yield running

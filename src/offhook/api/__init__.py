@@ -82,6 +82,6 @@ async def _wrong_method(request: Request, error: Exception) -> Response:
     """405 with every method of the URL: Starlette knows of the first route only, and a URL here has one for each method."""
     assert isinstance(error, HTTPException)
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
-    allowed = sorted(m for route in routes if route.path_regex.match(request.url.path) for m in route.methods or ())
+    allowed = sorted({m for route in routes if route.path_regex.match(request.url.path) for m in route.methods or ()})
     headers = {"Allow": ", ".join(allowed)} if allowed else error.headers
     return error_answer(405, "This address does not serve that method.", code="method_not_allowed", headers=headers)

@@ -1,18 +1,15 @@
 """Who asks, and what their key allows. Every door that refuses a key says the same word, whatever was wrong with it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from offhook.credentials import Scope
 from offhook.deps import Deps
 from offhook.directory import ApiKey, Directory
 from offhook.errors import Forbidden, Unauthorized
-
-Scope = Literal["read", "write", "admin"]
-
-_KEY_PREFIX = "ohk_"
 
 _bearer = HTTPBearer(
     scheme_name="apiKey",
@@ -36,8 +33,7 @@ async def key_of(directory: Directory, presented: HTTPAuthorizationCredentials |
         raise Unauthorized
     token = presented.credentials
     key = directory.api_key(token)
-    if key is None and token.startswith(_KEY_PREFIX):
-        await directory.refresh()  # a key that a command made a moment ago is valid for the next request
+    if key is None and await directory.refresh():  # a key that a command made a moment ago is valid at once
         key = directory.api_key(token)
     if key is None:
         raise Unauthorized

@@ -3,7 +3,7 @@
 A 401 carries `{"error": "Unauthorized"}` and nothing else, so that nobody learns which check failed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -48,7 +48,7 @@ async def _unusable(request: Request, error: Exception) -> Response:
     """What FastAPI would call 422 is 400 here, and its sentence begins with the field."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field = str(first["loc"][-1])
+    field = str(first["loc"][1])  # behind "query"; what follows says which reading of it failed
     return error_answer(400, _sentence(field, first), code="bad_input", details={"field": field})
 
 
@@ -84,8 +84,3 @@ HANDLERS: Mapping[Any, Handler] = {
     Unavailable: _unavailable,
     Exception: _our_fault,
 }
-
-
-def one_of(words: Sequence[str]) -> str:
-    """For a sentence: "a, b or c"."""
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
