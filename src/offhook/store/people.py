@@ -94,12 +94,12 @@ class _Known:
     def _read_owners(self, keys: Collection[_Key]) -> None:
         for org_id, numbers in _by_org(keys):
             has_number = contact_numbers.c.org_id == org_id, contact_numbers.c.number.in_(numbers)
-            joined = sa.join(contact_numbers, contacts, contact_numbers.c.contact_id == contacts.c.id)
-            columns = contact_numbers.c.number, contacts.c.id, contacts.c.external_id
+            joined = sa.outerjoin(contact_numbers, contacts, contact_numbers.c.contact_id == contacts.c.id)
+            columns = contact_numbers.c.number, contact_numbers.c.contact_id, contacts.c.external_id
             for row in self._tx.execute(sa.select(*columns).select_from(joined).where(*has_number)):
-                self._own((org_id, row.number), row.id)
+                self._own((org_id, row.number), row.contact_id)
                 if row.external_id is not None:
-                    self._with_user_id.add(row.id)
+                    self._with_user_id.add(row.contact_id)
 
     def _read_users(self, keys: Collection[_Key]) -> None:
         has_number = sa.exists().where(contact_numbers.c.contact_id == contacts.c.id).label("has_number")
