@@ -35,7 +35,7 @@ check: dev-environment  ## lint, formatting, types and the direction of imports
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 
 lock: dev-environment  ## write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	@tools/lock $(ARGS)
