@@ -1,4 +1,4 @@
-"""The composition root: settings become stores, rooms, sockets; and a process that serves or works until it is told to stop."""
+"""The composition root: settings become stores, rooms, sockets, and a process that serves until it is told to stop."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from offhook.settings import Settings
 from offhook.spool import Spool
 from offhook.store import migrations
 from offhook.store.engine import open_database
-from offhook.voice.elevenlabs.body import Folders, sweep
+from offhook.voice.parts import Folders
 from offhook.webhooks.arrival import UnprovenQuota
 from offhook.webhooks.greeting import PersonalizationDoor
 from offhook.webhooks.post_call import PostCallDoor
@@ -67,7 +67,7 @@ def work(settings: Settings) -> None:
 async def house(settings: Settings, *, is_server: bool, with_worker: bool = True) -> AsyncIterator[Deps]:
     """Everything the sockets stand on, opened from the ground up and closed in reverse."""
     keys = key_ring(settings)
-    for folder in (settings.data_dir, settings.recordings_dir, settings.bodies_dir, settings.incoming_dir):
+    for folder in (settings.data_dir, settings.recordings_dir, settings.bodies_dir):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     await migrations.upgrade(settings)
     database = open_database(settings, is_server=is_server)
@@ -144,14 +144,12 @@ def key_ring(settings: Settings) -> KeyRing:
 
 def folders(settings: Settings, keys: KeyRing) -> Folders:
     """Where the files of bodies and recordings lie."""
-    return Folders(
-        incoming=settings.incoming_dir, recordings=settings.recordings_dir, bodies=settings.bodies_dir, keys=keys
-    )
+    return Folders(settings.recordings_dir, settings.bodies_dir, keys)
 
 
 async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
     async with house(settings, is_server=True, with_worker=with_worker) as deps:
-        await asyncio.to_thread(sweep, settings.incoming_dir)
+        await asyncio.to_thread(folders(settings, deps.keys).sweep)
         app, personalization = build(deps)
         server = _Server(
             uvicorn.Config(

@@ -121,10 +121,6 @@ class Settings(BaseSettings):
         return self.data_dir / "bodies"
 
     @property
-    def incoming_dir(self) -> Path:
-        return self.recordings_dir / "incoming"
-
-    @property
     def spool_dirs(self) -> tuple[Path, ...]:
         return tuple(Path(word) for word in self.spool_dir) or (self.data_dir / "spool",)
 

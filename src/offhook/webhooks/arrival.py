@@ -1,7 +1,7 @@
 """A body on its way in, and the quota of bytes that nobody has proven yet."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -63,7 +63,12 @@ class Arrival:
         await self._pass_on(rest)
         return await asyncio.to_thread(self._intake.finish), None
 
+    def raw_pieces(self) -> Iterator[bytes]:
+        """The whole body once more, as it came; from disk where it is large."""
+        return self._intake.raw_pieces()
+
     async def keep(self) -> None:
+        """Make what lies in files durable and visible: the proof holds."""
         if self._intake.has_files:
             await asyncio.to_thread(self._intake.keep)
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -144,17 +144,24 @@ class PostCallDoor:
             candidates = self._keyholders.before_the_body(knock)
             if candidates is None:
                 candidates = self._keyholders.after_the_body(envelope, size_bytes)
-            prover = arrival.prover
-            if prover is None:
-                prover = Prover(signature, _keys(candidates))
-                for piece in (small,) if small is not None else arrival.raw_pieces():
-                    prover.update(piece)
+            prover = arrival.prover or await self._prover_of(signature, candidates, arrival, small)
             index = prover.proven()
             if index is not None and index < len(candidates):
                 return candidates[index]
             if has_looked_again or arrival.is_streamed or not await self._directory.refresh():
                 break
         raise TurnedAway("signature" if candidates else "organization")
+
+    async def _prover_of(
+        self, signature: Signature, candidates: Sequence[WebhookSecret], arrival: Arrival, small: bytes | None
+    ) -> Prover:
+        """A prover that has seen the whole body: from memory, or from disk where only its end told who may have signed."""
+        prover = Prover(signature, _keys(candidates))
+        if small is not None:
+            prover.update(small)
+        else:
+            await asyncio.to_thread(_feed, prover, arrival.raw_pieces())
+        return prover
 
     async def _organization(self, knock: Knock, signer: WebhookSecret, envelope: Envelope | None) -> str:
         """Whose event it is; UNASSIGNED when the secret is shared and nothing in the body or before it tells."""
@@ -250,6 +257,11 @@ class PostCallDoor:
             status=status,
             reason=reason,
         )
+
+
+def _feed(prover: Prover, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        prover.update(piece)
 
 
 def _keys(candidates: Sequence[WebhookSecret]) -> Sequence[bytes]:
