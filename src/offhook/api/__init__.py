@@ -31,7 +31,7 @@ def _serve(
 ) -> None:
     """One line of the table. HEAD is served wherever GET is, and not worth a line in the document."""
     method, *silent = methods.split()
-    words = openapi.words_of(endpoint, answer, status=status, body=body, answers=answers)
+    words = openapi.words_of(path, endpoint, answer, status=status, body=body, answers=answers)
     tags: Sequence[str] = [path.split("/")[2]]
     router.add_api_route(path, endpoint, methods=[method], tags=list(tags), **words)
     if silent:

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
 
 from offhook import __version__
+from offhook.api.shapes import Json
 
 _REF = "#/components/schemas/{name}"
 _ERROR = {"application/json": {"schema": {"$ref": _REF.format(name="WebhookErrorResponse")}}}
@@ -22,9 +24,9 @@ _ERRORS = {
     400: "Something in the request cannot be used; the sentence begins with its name",
     401: "Unauthorized",
     403: "The key does not have the scope",
-    404: "There is nothing here with that id",
     503: "The database does not answer just now",
 }
+_ID_ERRORS = {404: "There is nothing here with that id"}
 _BODY_ERRORS = {409: "It belongs to another contact already", 413: "The body is longer than 64 KiB"}
 #: Of a recording: parts of it, and what a player is told that has it or asks for too much.
 AUDIO_ANSWERS: dict[int, dict[str, Any]] = {
@@ -38,6 +40,7 @@ _described: set[type[msgspec.Struct]] = set()
 
 
 def words_of(
+    path: str,
     endpoint: Callable[..., Any],
     answer: type[msgspec.Struct] | None,
     *,
@@ -46,7 +49,7 @@ def words_of(
     answers: dict[int, dict[str, Any]] | None,
 ) -> dict[str, Any]:
     """What FastAPI is told of a URL for the document; how it is served does not follow from it."""
-    errors = _ERRORS | (_BODY_ERRORS if body else {})
+    errors = _ERRORS | (_ID_ERRORS if "{" in path else {}) | (_BODY_ERRORS if body else {})
     responses: dict[int | str, dict[str, Any]] = {
         code: {"description": why, "content": _ERROR} for code, why in errors.items()
     }
@@ -55,6 +58,7 @@ def words_of(
     return {
         "status_code": status,
         "response_model": None,
+        "response_class": Response if answer is None else Json,
         "responses": responses | (answers or {}),
         "operation_id": endpoint.__name__,
         "summary": (endpoint.__doc__ or "").partition("\n")[0],
@@ -66,7 +70,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     """The whole document, from the routes of *app* and the two doors."""
     written = get_openapi(title="offhook", version=__version__, summary=_SUMMARY, routes=app.routes)
     doors = msgspec.json.decode((resources.files(__package__) / "webhooks.json").read_bytes(), type=dict[str, Any])
-    written["paths"] = doors["paths"] | _without_422(written["paths"])
+    written["paths"] = doors["paths"] | _tidied(written["paths"])
     schemas = msgspec.json.schema_components(sorted(_described, key=lambda kind: kind.__name__), ref_template=_REF)[1]
     components = written["components"]
     components["schemas"] = schemas | doors["components"]["schemas"]
@@ -86,9 +90,15 @@ def _request_body(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(kind)}}}}
 
 
-def _without_422(paths: dict[str, Any]) -> dict[str, Any]:
-    """FastAPI adds its own answer to bad input; ours is 400."""
-    for operations in paths.values():
-        for operation in operations.values():
-            operation["responses"].pop("422", None)
+def _tidied(paths: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI adds an answer to bad input that is not ours (400 is), titles that say nothing, and words twice."""
+    for operation in (operation for operations in paths.values() for operation in operations.values()):
+        operation["responses"].pop("422", None)
+        operation.pop("description", None)
+        for parameter in operation.get("parameters", ()):
+            schema = parameter["schema"]
+            for word in ("title", "description"):
+                schema.pop(word, None)
+            if "default" in schema:
+                schema["default"] = str(schema["default"])  # parameters arrive as text
     return paths

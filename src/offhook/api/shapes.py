@@ -5,11 +5,12 @@ Times are ISO 8601 UTC with milliseconds and Z.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import sqlalchemy as sa
-from starlette.responses import Response
+from msgspec import Meta
+from starlette.responses import JSONResponse
 
 from offhook.events import Proof, Source, Status
 from offhook.refusals import Refusal
@@ -17,15 +18,20 @@ from offhook.store.contacts import Contact as StoredContact
 from offhook.voice.contract import Channel, Direction, Turn
 
 Number = int | float
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Seconds = Annotated[Number, Meta(description="Seconds.")]
 CallStatus = Literal["in-progress", "completed", "no-answer", "busy", "failed"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Json(Response):
-    """An answer type, encoded."""
+def means(description: str) -> Meta:
+    """What a field says, for the document."""
+    return Meta(description=description)
 
-    media_type = "application/json"
+
+class Json(JSONResponse):
+    """An answer type, encoded."""
 
     def render(self, content: Any) -> bytes:
         return msgspec.json.encode(content)
@@ -43,7 +49,7 @@ class Recording(Shape):
     id: str = msgspec.field(name="_id")
     bytes: int
     sha256: str
-    duration: Number | None  #: seconds; null when the bytes are no MP3
+    duration: Seconds | None
     state: Literal["ready", "not_playable", "undecodable"]
 
 
@@ -53,13 +59,13 @@ class Note(Shape):
     call_id: str | None
     note: str
     type: Literal["ai_summary", "note"]
-    created_at: str
+    created_at: Time
 
 
 class Said(Shape):
     role: str | None
     message: str | None
-    timestamp: Number | None  #: seconds since the start of the call
+    timestamp: Seconds | None
 
 
 class Call(Shape):
@@ -79,18 +85,18 @@ class Call(Shape):
     agent_id: str | None
     agent_name: str | None
     channel: Channel
-    start_time: str | None
-    answer_time: str | None
-    end_time: str | None
-    duration: Number | None
+    start_time: Time | None
+    answer_time: Time | None
+    end_time: Time | None
+    duration: Seconds | None
     summary: str | None
     title: str | None
     successful: bool | None
     recordings: list[Recording]
-    cost: Number | None  #: the provider's credits
+    cost: Annotated[Number | None, means("The provider's credits.")]
     cost_usd: Number | None
-    created_at: str
-    updated_at: str
+    created_at: Time
+    updated_at: Time
 
 
 class CallDetail(Call):
@@ -98,9 +104,11 @@ class CallDetail(Call):
 
     transcript: list[Turn]
     analysis: dict[str, Any] | None
-    context: dict[str, Any] | None  #: what the agent was told before the call, and the call's variables
-    details: dict[str, Any] | None  #: what else the provider said
-    failure: str | None  #: why there was no conversation, in the provider's words
+    context: Annotated[
+        dict[str, Any] | None, means("What the agent was told before the call, and the call's variables.")
+    ]
+    details: Annotated[dict[str, Any] | None, means("What else the provider said.")]
+    failure: Annotated[str | None, means("Why there was no conversation, in the provider's words.")]
     notes: list[Note]
 
 
@@ -110,12 +118,12 @@ class Contact(Shape):
     id: str = msgspec.field(name="_id")
     first_name: str | None
     last_name: str | None
-    phone_number: str | None  #: E.164
+    phone_number: Annotated[str | None, means("E.164.")]
     email: list[str]
     external_id: str | None
     source: str
-    created_at: str
-    updated_at: str
+    created_at: Time
+    updated_at: Time
 
 
 class Event(Shape):
@@ -126,8 +134,8 @@ class Event(Shape):
     source: Source
     conversation_id: str | None
     call_id: str | None
-    event_timestamp: str | None
-    received_at: str
+    event_timestamp: Time | None
+    received_at: Time
     bytes: int
     proof: Proof
     status: Status
@@ -140,14 +148,14 @@ class EventDetail(Event):
     """An event with what it said, scrubbed of secrets and without its audio."""
 
     payload: Any
-    payload_note: str | None  #: why there is no payload to show
-    answer: Any  #: what was said back, where the call depends on it: a greeting
+    payload_note: Annotated[str | None, means("Why there is no payload to show.")]
+    answer: Annotated[Any, means("What was said back, where the call depends on it: a greeting.")]
 
 
 class RefusalShape(Shape):
     """A webhook request that was turned away."""
 
-    at: str
+    at: Time
     path: str
     sender: str
     bytes: int
@@ -164,8 +172,8 @@ class CallAnswer(Success):
 
 
 class RecordingAnswer(Success):
-    audio_url: str  #: opens without a key for an hour
-    duration: Number | None
+    audio_url: Annotated[str, means("Opens without a key for an hour.")]
+    duration: Seconds | None
     recording_id: str
     transcription_text: str
     transcription_data: list[Said]

@@ -1,0 +1,99 @@
+"""Schemathesis drives a running server by the user's own two documents and by ours: no 500, every answer in schema."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from offhook import events
+from tests.services import Server, eventually
+
+SEEDS = ("000", "002")
+_FOLDER = Path(__file__).parents[2] / "shared" / "seeds"
+_PROGRAM = str(Path(sys.executable).with_name("schemathesis"))
+#: What an answer may be. Whether bad input is refused is not asked at the doors: by contract they take whatever is proven.
+_CHECKS = ",".join(
+    (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+    )
+)
+
+
+def seed_document(number: str) -> str:
+    """The OpenAPI document (YAML) inside one of the user's two pages."""
+    page = next(iter(_FOLDER.glob(f"{number}_*.txt")), None)
+    if page is None:
+        sentence = "The user's documents are not beside the project (../shared/seeds): what reads them does not run."
+        pytest.fail(sentence) if os.environ.get("CI") == "true" else pytest.skip(sentence)
+    found = re.search(r"^````yaml.*?\n(.*?)^````", page.read_text(), re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def drive(server: Server, folder: Path, document: str, *arguments: str, config: str = "") -> None:
+    """Run schemathesis by *document* (file or URL); what it found is the test's failure."""
+    folder.joinpath("schemathesis.toml").write_text(config)
+    command = [_PROGRAM, "run", document, "--url", server.base_url, "--seed", "1"]
+    ended = subprocess.run(
+        [*command, "--continue-on-failure", *arguments], cwd=folder, capture_output=True, text=True, timeout=100
+    )
+    assert 0 == ended.returncode, ended.stdout[-8000:] + ended.stderr[-2000:]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("presents", ["its tool secret", "a wrong secret", "nothing"])
+def test_the_doors_keep_to_the_users_documents(server: Server, tmp_path: Path, seed: str, presents: str) -> None:
+    document = tmp_path / "seed.yaml"
+    document.write_text(seed_document(seed))
+    token = {"its tool secret": server.tool_secret, "a wrong secret": "oht_wrong"}.get(presents)
+    header = ["--header", f"Authorization: Bearer {token}"] if token else []
+    drive(server, tmp_path, str(document), "--checks", _CHECKS, "--max-examples", "60", *header)
+
+
+def test_the_doors_keep_to_our_document(server: Server, tmp_path: Path) -> None:
+    config = f'auth.openapi.toolSecret.bearer = "{server.tool_secret}"'
+    arguments = ("--include-tag", "Webhooks", "--checks", _CHECKS, "--max-examples", "40")
+    drive(server, tmp_path, f"{server.base_url}/openapi.json", *arguments, config=config)
+
+
+def test_the_api_keeps_to_our_document(server: Server, tmp_path: Path) -> None:
+    ids = _a_call_with_all_that_belongs_to_it(server)
+    parameters = "\n".join(f'{name} = "{value}"' for name, value in ids.items())
+    config = f"""
+        auth.openapi.apiKey.bearer = "{server.api_key}"
+        [parameters]
+        {parameters}
+        [[operations]]  # which texts are telephone numbers or addresses is more than a schema can say
+        include-path-regex = "^/api/contacts"
+        checks.positive_data_acceptance.enabled = false
+    """
+    drive(server, tmp_path, f"{server.base_url}/openapi.json", "--exclude-tag", "Webhooks", "-n", "20", config=config)
+
+
+def _a_call_with_all_that_belongs_to_it(server: Server) -> dict[str, str]:
+    """The ids of a call with a recording, of the person who rang, and of the event that told of it."""
+    data = {
+        "conversation_id": "conv_1",
+        "agent_id": "agent_1",
+        "transcript": [{"role": "user", "message": "I moved.", "time_in_call_secs": 2}],
+        "analysis": {"transcript_summary": "The caller moved."},
+        "metadata": {"phone_call": {"direction": "inbound", "external_number": "+14165550100"}},
+    }
+    audio = {"conversation_id": "conv_1", "full_audio": base64.b64encode(b"\xff\xfb" * 500).decode()}
+    for kind, said in (("post_call_transcription", data), ("post_call_audio", audio)):
+        body = json.dumps({"type": kind, "event_timestamp": 1_747_580_641, "data": said}).encode()
+        assert 200 == server.deliver(body).status_code
+    call_id = events.call_id(server.org_id, "conv_1")
+    eventually(lambda: server.get(f"/api/calls/{call_id}/recording").status_code == 200)
+    call = server.get(f"/api/calls/{call_id}").json()["call"]
+    event = server.get("/api/events").json()["data"][0]
+    return {"callId": call_id, "contactId": call["contactId"], "eventId": event["_id"]}
