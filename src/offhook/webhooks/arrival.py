@@ -1,16 +1,25 @@
 """A body on its way in, and the quota of bytes that nobody has proven yet."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 from offhook.voice.elevenlabs.body import Body, Intake
+from offhook.voice.elevenlabs.envelope import Envelope, Unreadable, read_envelope
 from offhook.voice.elevenlabs.signature import Prover
 from offhook.webhooks.requests import TurnedAway
 
-SMALL_BODY_BYTES = 256 * 1024  #: up to here a body is proven in memory, once, when it is whole
+SMALL_BODY_BYTES = 256 * 1024  #: up to here a body waits in memory and is proven once, when it is whole
 _PIECE_BYTES = 256 * 1024  #: beyond, pieces of this size go through a thread
+
+
+class _Trial(Protocol):
+    @property
+    def prover(self) -> Prover: ...
+
+
+T = TypeVar("T", bound=_Trial)
 
 
 class UnprovenQuota:
@@ -28,20 +37,25 @@ class UnprovenQuota:
         self._left += size_bytes
 
 
-class Arrival:
-    """A body on its way in. Small ones wait in memory; larger ones flow through a thread to files that nobody sees."""
+class Arrival(Generic[T]):
+    """One body. A small one waits in memory; a larger one flows through a thread to files that nobody sees.
 
-    def __init__(self, intake: Intake, quota: UnprovenQuota, prover: Callable[[], Coroutine[Any, Any, Prover | None]]):
-        """*prover* is asked once, when the body turns out to be large."""
+    `take` each piece, `end`, prove it, and only then `finish`: what nobody has signed is not read.
+    """
+
+    def __init__(self, intake: Intake, quota: UnprovenQuota, begin_trial: Callable[[], Awaitable[T | None]]) -> None:
+        """*begin_trial* is asked once, when the body turns out to be large."""
         self._intake = intake
         self._quota = quota
-        self._find_prover = prover
+        self._begin_trial = begin_trial
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._reserved_bytes = 0
+        self._is_streamed = False
+        self._body: Body | None = None
         self.size_bytes = 0
-        self.is_streamed = False
-        self.prover: Prover | None = None  #: of a large body whose candidates are known
+        self.small: bytes | None = None  #: the whole body, when it has ended and is small
+        self.trial: T | None = None  #: of a large body whose head told who may have signed
 
     async def take(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -49,22 +63,39 @@ class Arrival:
         self.size_bytes += len(piece)
         if self._waiting_bytes < _PIECE_BYTES or self.size_bytes <= SMALL_BODY_BYTES:
             return
-        if not self.is_streamed:
-            self.is_streamed = True
-            self.prover = await self._find_prover()
+        if not self._is_streamed:
+            self._is_streamed = True
+            self.trial = await self._begin_trial()
         await self._pass_on(self._joined())
 
-    async def finish(self) -> tuple[Body, bytes | None]:
-        """The whole body, and its bytes when it is small."""
+    async def end(self) -> None:
+        """The last piece was taken."""
         rest = self._joined()
-        if not self.is_streamed:
-            self._intake.feed(rest)
-            return self._intake.finish(), rest
-        await self._pass_on(rest)
-        return await asyncio.to_thread(self._intake.finish), None
+        if self._is_streamed:
+            await self._pass_on(rest)
+        else:
+            self.small = rest
+
+    async def finish(self) -> Body:
+        """The body in its parts: what stays, and the files that nobody sees yet."""
+        if self._body is not None:
+            return self._body
+        if self.small is not None:
+            self._intake.feed(self.small)
+            self._body = self._intake.finish()
+        else:
+            self._body = await asyncio.to_thread(self._intake.finish)
+        return self._body
+
+    async def claims(self) -> Envelope | None:
+        """What the body says of itself before anybody proved it; only good for choosing whose secrets to try."""
+        try:
+            return read_envelope(self.small if self.small is not None else (await self.finish()).inline)
+        except Unreadable:
+            return None
 
     def raw_pieces(self) -> Iterator[bytes]:
-        """The whole body once more, as it came; from disk where it is large."""
+        """The whole finished body once more, as it came, from disk where it is large."""
         return self._intake.raw_pieces()
 
     async def keep(self) -> None:
@@ -91,6 +122,6 @@ class Arrival:
         await asyncio.to_thread(self._swallow, piece)
 
     def _swallow(self, piece: bytes) -> None:
-        if self.prover is not None:
-            self.prover.update(piece)
+        if self.trial is not None:
+            self.trial.prover.update(piece)
         self._intake.feed(piece)

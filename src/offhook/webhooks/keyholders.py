@@ -1,47 +1,101 @@
-"""Whose secret may have signed, at a cost that does not grow with the number of organisations."""
+"""Whose secret signed a body, at a cost that does not grow with the number of organisations.
 
-from collections.abc import Sequence
+A signature names no key. So `?org=` in our webhook address tells whose secrets to try; without it the body's agent does, else
+the number that was called. Only where those say nothing is every secret tried, and only on bodies of a bounded size.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from offhook.directory import Directory, WebhookSecret
 from offhook.errors import Unavailable
 from offhook.voice.elevenlabs.envelope import Envelope
-from offhook.webhooks.requests import Knock
+from offhook.voice.elevenlabs.signature import Prover, Signature
+from offhook.webhooks.arrival import Arrival
+from offhook.webhooks.requests import Knock, TurnedAway
 
 _EVERY_SECRET_BYTES = 1 << 20  #: bodies up to this size may be tried against every secret there is
 _FEW_SECRETS = 4  #: so few that all may be tried while the body flows
 
 
+class Trial(NamedTuple):
+    """Candidates, and a prover that sees the body for all of them at once."""
+
+    prover: Prover
+    candidates: Sequence[WebhookSecret]
+
+    def signer(self) -> WebhookSecret | None:
+        """The candidate that signed, once the prover has seen the whole body."""
+        index = self.prover.proven()
+        return None if index is None else self.candidates[index]
+
+
 class Keyholders:
-    """Finds the secrets that may have signed a body, at a cost that does not grow with the number of organisations."""
+    """Finds who signed."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
-    def before_the_body(self, knock: Knock) -> list[WebhookSecret] | None:
+    async def trial_of_a_large_body(self, knock: Knock, signature: Signature) -> Trial | None:
+        """A trial to be fed while the body flows by; None when only its end tells who may have signed.
+
+        It cannot be repeated from memory, so what changed beside this server is looked up first.
+        """
+        with contextlib.suppress(Unavailable):  # what was known before is still true
+            await self._directory.refresh()
+        candidates = self._named_by(knock)
+        return None if candidates is None else _trial(signature, candidates)
+
+    async def signer(self, knock: Knock, signature: Signature, arrival: Arrival[Trial]) -> WebhookSecret:
+        """The secret that signed. One made a moment ago beside this server counts: a miss looks again, once.
+
+        TurnedAway when there is none; Unavailable when the database, which may know another secret, does not answer.
+        """
+        if arrival.trial is not None:
+            return _signer_of(arrival.trial)
+        trial = await self._trial(knock, signature, arrival)
+        if trial.signer() is None and await self._directory.refresh():
+            trial = await self._trial(knock, signature, arrival)
+        return _signer_of(trial)
+
+    def narrowed(self, org_ids: Sequence[str], envelope: Envelope | None) -> Sequence[str]:
+        """Those of *org_ids*, which share the secret that signed, to which the agent or the called number belongs."""
+        if len(org_ids) > 1 and envelope is not None:
+            for claimed in self._claimed_in(envelope):
+                common = [org_id for org_id in org_ids if org_id in claimed]
+                if common:
+                    return common
+        return org_ids
+
+    async def _trial(self, knock: Knock, signature: Signature, arrival: Arrival[Trial]) -> Trial:
+        candidates = self._named_by(knock)
+        if candidates is None:
+            candidates = self._named_in(await arrival.claims(), arrival.size_bytes)
+        trial = _trial(signature, candidates)
+        if arrival.small is not None:
+            trial.prover.update(arrival.small)
+        else:
+            await asyncio.to_thread(_feed, trial.prover, arrival.raw_pieces())
+        return trial
+
+    def _named_by(self, knock: Knock) -> list[WebhookSecret] | None:
         """The candidates as far as the request's head tells; None when only the body can tell."""
         if knock.org_claim is not None:
             return self._directory.webhook_secrets(knock.org_claim)
         everyone = self._directory.all_webhook_secrets()
         return everyone if len(everyone) <= _FEW_SECRETS else None
 
-    def after_the_body(self, envelope: Envelope | None, size_bytes: int) -> list[WebhookSecret]:
-        """The candidates for a body that names no organisation: its agent's, else the called number's, else all."""
+    def _named_in(self, envelope: Envelope | None, size_bytes: int) -> list[WebhookSecret]:
+        """The candidates for a body that came without an organisation: its agent's, else the called number's, else all."""
         if envelope is not None:
-            for org_ids in self._claimed(envelope):
+            for org_ids in self._claimed_in(envelope):
                 if org_ids:
                     return [secret for org_id in org_ids for secret in self._directory.webhook_secrets(org_id)]
         return self._directory.all_webhook_secrets() if size_bytes <= _EVERY_SECRET_BYTES else []
 
-    def narrowed(self, org_ids: Sequence[str], envelope: Envelope | None) -> Sequence[str]:
-        """Those of *org_ids*, which share the secret that signed, to which the agent or the called number belongs."""
-        if len(org_ids) > 1 and envelope is not None:
-            for claimed in self._claimed(envelope):
-                common = [org_id for org_id in org_ids if org_id in claimed]
-                if common:
-                    return common
-        return org_ids
-
-    def _claimed(self, envelope: Envelope) -> Sequence[Sequence[str]]:
+    def _claimed_in(self, envelope: Envelope) -> Sequence[Sequence[str]]:
         return (
             self._directory.orgs_of_agent(envelope.agent_id) if envelope.agent_id else (),
             self._directory.orgs_of_number(envelope.called_number) if envelope.called_number else (),
@@ -61,3 +115,20 @@ async def org_of_token(directory: Directory, token: str, *, may_fail: bool = Fal
             return None
         raise
     return directory.org_of_tool_token(token)
+
+
+def _trial(signature: Signature, candidates: Sequence[WebhookSecret]) -> Trial:
+    """Without candidates it costs what it costs with one: nobody learns from the time which organisations exist."""
+    return Trial(Prover(signature, [candidate.secret for candidate in candidates]), candidates)
+
+
+def _signer_of(trial: Trial) -> WebhookSecret:
+    signer = trial.signer()
+    if signer is None:
+        raise TurnedAway("signature" if trial.candidates else "organization")
+    return signer
+
+
+def _feed(prover: Prover, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        prover.update(piece)

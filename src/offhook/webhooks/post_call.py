@@ -1,10 +1,11 @@
 """POST /api/webhook/elevenlabs: an event is proven, durable, answered; in that order."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
+from typing import NamedTuple
 
 import msgspec
 from prometheus_client import Counter, Histogram
@@ -21,9 +22,9 @@ from offhook.store import events as event_rows
 from offhook.store.database import Database
 from offhook.voice.elevenlabs.body import Body, Folders, Intake
 from offhook.voice.elevenlabs.envelope import Envelope, Unreadable, read_envelope
-from offhook.voice.elevenlabs.signature import DECOY, Prover, Signature, read_signature
+from offhook.voice.elevenlabs.signature import Signature, read_signature
 from offhook.webhooks.arrival import Arrival, UnprovenQuota
-from offhook.webhooks.keyholders import Keyholders, org_of_token
+from offhook.webhooks.keyholders import Keyholders, Trial, org_of_token
 from offhook.webhooks.requests import (
     Answer,
     Knock,
@@ -78,11 +79,12 @@ class PostCallDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         knock = read_knock(scope, self._senders)
+        signature = read_signature(knock.signature) if knock.signature is not None else None
         arrival = Arrival(
-            Intake(self._folders, self._body_limit_bytes), self._quota, lambda: self._prover_of_a_large_body(knock)
+            Intake(self._folders, self._body_limit_bytes), self._quota, partial(self._begin_trial, knock, signature)
         )
         try:
-            given = Answer(HTTPStatus.OK, await self._receive(knock, arrival, receive))
+            given = Answer(HTTPStatus.OK, await self._receive(knock, signature, arrival, receive))
         except TurnedAway as refused:
             given = refuse(self._refusals, knock, refused, size_bytes=arrival.size_bytes, at=self._now())
         except (ComeBackLater, Unavailable, OSError) as error:
@@ -96,76 +98,45 @@ class PostCallDoor:
         await send_answer(send, given)
         _accept_s.observe(time.perf_counter() - begun)
 
-    async def _receive(self, knock: Knock, arrival: Arrival, receive: Receive) -> bytes:
+    async def _receive(
+        self, knock: Knock, signature: Signature | None, arrival: Arrival[Trial], receive: Receive
+    ) -> bytes:
         if not self._senders.may_send(knock.sender):
             raise TurnedAway("sender")
         bearer_org = await self._org_of_bearer(knock)
-        signature = read_signature(knock.signature) if knock.signature is not None else None
         if bearer_org is None and signature is None:
             raise TurnedAway(_missing(knock))
         await read_body(receive, arrival.take)
-        body, small = await arrival.finish()
-        envelope, unreadable = _envelope_of(body)
+        await arrival.end()
         if bearer_org is not None:
-            return await self._accept(arrival, body, envelope, unreadable, org_id=bearer_org, proof="bearer")
+            return await self._accept(await self._read(arrival), arrival, org_id=bearer_org, proof="bearer")
         assert signature is not None
-        signer = await self._signer(knock, signature, arrival, small, envelope, body.size_bytes)
-        org_id = await self._organization(knock, signer, envelope)
+        signer = await self._keyholders.signer(knock, signature, arrival)
+        self._directory.note_use(*signer.ids)
+        delivery = await self._read(arrival)
+        org_id = await self._organization(knock, signer, delivery.envelope)
         if not signature.is_in_time(self._now()):
-            await self._keep_stale(arrival, body, envelope, org_id)
+            await self._keep_stale(delivery, arrival, org_id)
             raise TurnedAway("clock")
-        return await self._accept(arrival, body, envelope, unreadable, org_id=org_id, proof="hmac")
-
-    # Proof
+        return await self._accept(delivery, arrival, org_id=org_id, proof="hmac")
 
     async def _org_of_bearer(self, knock: Knock) -> str | None:
         if not knock.bearer:
             return None
         return await org_of_token(self._directory, knock.bearer, may_fail=knock.signature is not None)
 
-    async def _prover_of_a_large_body(self, knock: Knock) -> Prover | None:
-        if knock.signature is None or (signature := read_signature(knock.signature)) is None:
-            return None
-        await self._refresh_if_it_can()
-        candidates = self._keyholders.before_the_body(knock)
-        return None if candidates is None else Prover(signature, _keys(candidates))
+    async def _begin_trial(self, knock: Knock, signature: Signature | None) -> Trial | None:
+        return None if signature is None else await self._keyholders.trial_of_a_large_body(knock, signature)
 
-    async def _signer(
-        self,
-        knock: Knock,
-        signature: Signature,
-        arrival: Arrival,
-        small: bytes | None,
-        envelope: Envelope | None,
-        size_bytes: int,
-    ) -> WebhookSecret:
-        """The secret that signed; a secret made a moment ago beside this server counts, so a miss looks again."""
-        for has_looked_again in (False, True):
-            candidates = self._keyholders.before_the_body(knock)
-            if candidates is None:
-                candidates = self._keyholders.after_the_body(envelope, size_bytes)
-            prover = arrival.prover or await self._prover_of(signature, candidates, arrival, small)
-            index = prover.proven()
-            if index is not None and index < len(candidates):
-                return candidates[index]
-            if has_looked_again or arrival.is_streamed or not await self._directory.refresh():
-                break
-        raise TurnedAway("signature" if candidates else "organization")
-
-    async def _prover_of(
-        self, signature: Signature, candidates: Sequence[WebhookSecret], arrival: Arrival, small: bytes | None
-    ) -> Prover:
-        """A prover that has seen the whole body: from memory, or from disk where only its end told who may have signed."""
-        prover = Prover(signature, _keys(candidates))
-        if small is not None:
-            prover.update(small)
-        else:
-            await asyncio.to_thread(_feed, prover, arrival.raw_pieces())
-        return prover
+    async def _read(self, arrival: Arrival[Trial]) -> "_Delivery":
+        body = await arrival.finish()
+        try:
+            return _Delivery(body, read_envelope(body.inline), None)
+        except Unreadable as error:
+            return _Delivery(body, None, str(error))
 
     async def _organization(self, knock: Knock, signer: WebhookSecret, envelope: Envelope | None) -> str:
         """Whose event it is; UNASSIGNED when the secret is shared and nothing in the body or before it tells."""
-        self._directory.note_use(*signer.ids)
         if knock.org_claim in signer.org_ids:
             return knock.org_claim
         org_ids = self._keyholders.narrowed(signer.org_ids, envelope)
@@ -183,25 +154,12 @@ class PostCallDoor:
             return []  # unassigned and claimable beats unanswered
         return [by_call[call_id] for call_id in known]
 
-    async def _refresh_if_it_can(self) -> None:
-        with contextlib.suppress(Unavailable):
-            await self._directory.refresh()
-
     # Filing
 
-    async def _accept(
-        self,
-        arrival: Arrival,
-        body: Body,
-        envelope: Envelope | None,
-        unreadable: str | None,
-        *,
-        org_id: str,
-        proof: Proof,
-    ) -> bytes:
-        status, reason = _standing(body, envelope, unreadable, org_id)
+    async def _accept(self, delivery: "_Delivery", arrival: Arrival[Trial], *, org_id: str, proof: Proof) -> bytes:
+        status, reason = _standing(delivery, org_id)
         await arrival.keep()
-        event = self._event(body, envelope, org_id=org_id, proof=proof, status=status, reason=reason)
+        event = self._event(delivery, org_id=org_id, proof=proof, status=status, reason=reason)
         filed = await self._inbox.file(event)
         _accepted.labels(event.type if event.type in _USED else "other").inc()
         log.debug("webhook.filed", event_id=event.id, kind=event.type, status=status, deduplicated=filed.deduplicated)
@@ -210,7 +168,7 @@ class PostCallDoor:
         repeated = ',"deduplicated":true' if filed.deduplicated else ""
         return f'{{"received":true,"callId":"{event.call_id}"{repeated}}}'.encode()
 
-    async def _keep_stale(self, arrival: Arrival, body: Body, envelope: Envelope | None, org_id: str) -> None:
+    async def _keep_stale(self, delivery: "_Delivery", arrival: Arrival[Trial], org_id: str) -> None:
         """Keep what only the clock refuses, for when the wrong clock is ours. Bounded: its sender may replay at will."""
         log.error("clock.suspect", org=org_id, hint="compare this machine's clock with a time server")
         now = self._now()
@@ -222,13 +180,12 @@ class PostCallDoor:
         await arrival.keep()
         reason = "The signature is right, but its time is more than 30 minutes from this machine's clock."
         await self._inbox.file(
-            self._event(body, envelope, org_id=org_id, proof="hmac", status="stale", reason=reason, salt="stale")
+            self._event(delivery, org_id=org_id, proof="hmac", status="stale", reason=reason, salt="stale")
         )
 
     def _event(
         self,
-        body: Body,
-        envelope: Envelope | None,
+        delivery: "_Delivery",
         *,
         org_id: str,
         proof: Proof,
@@ -236,6 +193,7 @@ class PostCallDoor:
         reason: str | None,
         salt: str = "",
     ) -> Event:
+        body, envelope = delivery.body, delivery.envelope
         conversation_id = envelope.conversation_id if envelope else None
         is_ours = org_id != UNASSIGNED and conversation_id is not None
         return Event(
@@ -259,29 +217,21 @@ class PostCallDoor:
         )
 
 
-def _feed(prover: Prover, pieces: Iterable[bytes]) -> None:
-    for piece in pieces:
-        prover.update(piece)
+class _Delivery(NamedTuple):
+    """A proven body, read as far as filing needs."""
+
+    body: Body
+    envelope: Envelope | None
+    unreadable: str | None  #: why there is no envelope
 
 
-def _keys(candidates: Sequence[WebhookSecret]) -> Sequence[bytes]:
-    """An unknown organisation costs what a known one costs."""
-    return [candidate.secret for candidate in candidates] or DECOY
-
-
-def _envelope_of(body: Body) -> tuple[Envelope | None, str | None]:
-    try:
-        return read_envelope(body.inline), None
-    except Unreadable as error:
-        return None, str(error)
-
-
-def _standing(body: Body, envelope: Envelope | None, unreadable: str | None, org_id: str) -> tuple[Status, str | None]:
+def _standing(delivery: _Delivery, org_id: str) -> tuple[Status, str | None]:
     """What becomes of a proven event, and the sentence that says why when nothing does."""
-    if body.is_over_limit:
+    envelope = delivery.envelope
+    if delivery.body.is_over_limit:
         return "quarantined", "The body without its audio is larger than OFFHOOK_BODY_LIMIT_MIB allows."
     if envelope is None:
-        return "quarantined", unreadable
+        return "quarantined", delivery.unreadable
     if envelope.type not in _USED:
         return "skipped", "offhook keeps events of this type but makes nothing of them."
     if envelope.conversation_id is None:
