@@ -34,7 +34,8 @@ __all__ = ["Asked", "Context", "Contexts", "Wanted", "asked_in", "ringing"]
 T = TypeVar("T")
 
 KEPT_FOR_S = 24 * 3600
-_PATIENCE_S = 0.1  #: for one round trip; the table answers sooner than a Redis that is slower than this
+_ASK_S = 0.1  #: the table answers sooner than a Redis that needs longer than this
+_FILL_S = 0.5  #: nobody waits while the cache is filled
 _REST_S = 2.0  #: how long a Redis that did not answer is not asked
 _MAX_WAITING = 10_000
 _MAX_BATCH = 256
@@ -140,8 +141,8 @@ class _Cache:
     def __init__(self, url: str) -> None:
         self._redis = redis.asyncio.Redis.from_url(
             url,
-            socket_connect_timeout=_PATIENCE_S,
-            socket_timeout=_PATIENCE_S,
+            socket_connect_timeout=_FILL_S,
+            socket_timeout=_FILL_S,
             retry=Retry(NoBackoff(), 0),
         )
         self._waiting: list[Asked] = []
@@ -158,7 +159,7 @@ class _Cache:
             await self._filling
         await self._fill()
         with contextlib.suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_FILL_S):
                 await self._redis.aclose()
 
     def keep_soon(self, asked: Asked) -> None:
@@ -169,7 +170,7 @@ class _Cache:
     async def find(self, wanted: Sequence[Wanted]) -> list[Context | None]:
         keys = [_names(one.org_id, one.call_sid, one.conversation_id) for one in wanted]
         names = list(dict.fromkeys(name for names in keys for name in names))
-        answer = await self._answer_of(self._redis.mget(names)) if names and self._is_worth_asking else None
+        answer = await self._answer_of(self._redis.mget(names), _ASK_S) if names and self._is_worth_asking else None
         held = dict(zip(names, map(_readable, answer or ()), strict=False))
         return [next(filter(None, map(held.get, names)), None) for names in keys]
 
@@ -184,7 +185,7 @@ class _Cache:
         waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), _MAX_BATCH):
             if self._is_worth_asking:
-                await self._answer_of(self._set(waiting[start : start + _MAX_BATCH]))
+                await self._answer_of(self._set(waiting[start : start + _MAX_BATCH]), _FILL_S)
 
     async def _set(self, batch: Sequence[Asked]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
@@ -201,10 +202,10 @@ class _Cache:
         _unanswered.inc()
         return False
 
-    async def _answer_of(self, question: Awaitable[T]) -> T | None:
+    async def _answer_of(self, question: Awaitable[T], within_s: float) -> T | None:
         """What Redis says; None when it says nothing in time, or anything but what was hoped for."""
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(within_s):
                 answer = await question
         except (RedisError, OSError, TimeoutError) as error:
             self._rest(error)
