@@ -104,6 +104,16 @@ async def test_audio_is_left_out_with_its_size(api: Api) -> None:
     assert {"full_audio": "[1234 bytes of audio]", "extra": "[99 bytes of text]"} == event["payload"]["data"]
 
 
+async def test_a_lone_surrogate_is_shown_as_the_replacement_character(api: Api) -> None:
+    event = await detail(api, await file(api, rb'{"data": "\ud800!\u0000"}'))
+    assert {"data": "\ufffd!\0"} == event["payload"]
+
+
+async def test_a_body_beyond_measure_is_not_shown(api: Api) -> None:
+    event = await detail(api, await file(api, b"[" + b"0," * (3 << 20) + b"0]"))
+    assert (None, "The body is longer than the 4 MiB that are shown.") == (event["payload"], event["payloadNote"])
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": NaN}', b"\x1f\x8b\x08"])
 async def test_a_body_that_is_no_json_is_not_shown(api: Api, body: bytes) -> None:
     event = await detail(api, await file(api, body, status="quarantined", reason="The body is no JSON."))

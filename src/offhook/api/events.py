@@ -16,10 +16,14 @@ from offhook.api.shapes import Json
 from offhook.deps import Deps
 from offhook.errors import Damaged, NotFound
 from offhook.events import Part, Status
-from offhook.logs import log
 from offhook.sealing import KeyRing
 from offhook.store import events
+from offhook.voice import json_text
 from offhook.voice.elevenlabs.scrub import scrubbed
+from offhook.voice.json_text import Unreadable
+
+_SHOWN_BYTES = 4 << 20  #: reading more would keep other requests waiting; a transcript has a hundredth of it
+_anything = msgspec.json.Decoder()
 
 
 class EventsOf(Page):
@@ -59,20 +63,21 @@ async def _row(deps: Deps, org_id: str, event_id: str) -> sa.Row[Any]:
 def _detail(keys: KeyRing, row: sa.Row[Any]) -> shapes.EventDetail:
     try:
         event = events.opened(events.event_of(row), keys)
-    except Damaged as damage:
-        log.error("event.unreadable", event_id=row.id, reason=damage.message)
-        return shapes.event_detail(row, payload=None, payload_note=damage.message, answer=None)
-    payload = _shown(_with_marks(event.body, event.parts))
-    note = "The body is no readable JSON; it is kept as it came." if payload is None else None
-    return shapes.event_detail(row, payload=payload, payload_note=note, answer=event.answer and _shown(event.answer))
+        payload, answer, note = (
+            _shown(_with_marks(event.body, event.parts)),
+            event.answer and _shown(event.answer),
+            None,
+        )
+    except (Damaged, Unreadable) as error:
+        payload, answer, note = None, None, error.message
+    return shapes.event_detail(row, payload=payload, payload_note=note, answer=answer)
 
 
 def _shown(body: bytes) -> Any:
-    """What JSON says, scrubbed; None for what is none: secrets are found by their names, and here nobody can read those."""
-    try:
-        return scrubbed(msgspec.json.decode(body))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
+    """What *body* says, scrubbed. Unreadable when it is no JSON: secrets are known by their names, and it names nothing."""
+    if len(body) > _SHOWN_BYTES:
+        raise Unreadable(f"The body is longer than the {_SHOWN_BYTES >> 20} MiB that are shown.")
+    return scrubbed(json_text.decode(body, _anything))
 
 
 def _with_marks(body: bytes, parts: Sequence[Part]) -> bytes:
