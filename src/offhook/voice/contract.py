@@ -115,4 +115,5 @@ class Other(msgspec.Struct, frozen=True, kw_only=True):
     """Something about a call that changes nothing here."""
 
 
-Word = CallEnded | RecordingArrived | CallFailed | CallerAnnounced | Other
+Telling = CallEnded | RecordingArrived | CallFailed  #: what makes a call
+Word = Telling | CallerAnnounced | Other

@@ -7,27 +7,28 @@ from typing import Any, NoReturn, TypeVar, get_args
 
 import msgspec
 
-from offhook.errors import OffhookError
-from offhook.voice import lenient
+from offhook.voice import json_text, lenient
 from offhook.voice.contract import (
     CallEnded,
-    CallerAnnounced,
     CallFailed,
     Channel,
     Direction,
     FailureStatus,
     Other,
     RecordingArrived,
+    Telling,
     ToolCall,
     ToolResult,
     Turn,
-    Word,
 )
 from offhook.voice.elevenlabs import payloads
 from offhook.voice.elevenlabs.payloads import CarrierReport, Conversation, FullAudio, InitiationFailure, Metadata
 from offhook.voice.elevenlabs.scrub import scrubbed
 
 K = TypeVar("K")
+
+_ANY = msgspec.json.Decoder()
+_LONGEST_INT = 40
 
 _LATEST = 253_402_300_799.0  #: the last second of the year 9999: what lies beyond is no time that can be shown
 _LONGEST_S = 366 * 86_400.0
@@ -52,62 +53,48 @@ _TOLD_OF_TOOL_RESULT = frozenset(
 )
 
 
-class Unreadable(OffhookError):
-    """The body is not JSON."""
-
-
-def translated(type: str, body: bytes) -> Word:
-    """What the event of *type* with *body* says; Unreadable when the body is no JSON object."""
+def translated(type: str, body: bytes) -> Telling | Other:
+    """What the event of *type* with *body* says; Unreadable when it should be a JSON object and is none."""
+    read = _READERS.get(type)
+    if read is None:
+        return Other()
     content = decoded(body)
     if not isinstance(content, dict):
-        raise Unreadable("The body is JSON, but no object.")
-    content = scrubbed(content)
-    read = _READERS.get(type)
-    return read(_data(content)) if read else Other()
+        raise json_text.Unreadable("The body is not a JSON object.")
+    return read(_data(scrubbed(content)))
 
 
 def decoded(body: bytes) -> Any:
-    """*body* as plain values: U+0000 is dropped and a lone surrogate becomes U+FFFD, because no database takes them."""
+    """*body* as plain values, U+0000 dropped from its texts, because no database takes it; Unreadable when it is not JSON."""
     try:
-        content = msgspec.json.decode(body)
-    except RecursionError:
-        raise Unreadable("The body is nested too deeply.") from None
-    except (msgspec.MsgspecError, ValueError):
-        return _legible(_decoded_patiently(body))
-    return _legible(content) if b"\\u0000" in body else content
+        content = json_text.decode(body, _ANY)
+    except json_text.Unreadable as refusal:
+        content = _decoded_patiently(body, refusal)
+    return _without_nul(content) if b"\\u0000" in body else content
 
 
-def _decoded_patiently(body: bytes) -> Any:
-    """JSON that msgspec refuses: lone surrogates, numbers beyond a float."""
+def _decoded_patiently(body: bytes, refusal: json_text.Unreadable) -> Any:
+    """A number beyond what a float can hold is JSON all the same, and costs no more than its own field."""
     try:
-        return json.loads(body.decode(), parse_constant=_refuse_constant, parse_int=_parse_int)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"The body is not JSON: {error}.") from None
+        return json.loads(json_text.mended(body), parse_constant=_refuse, parse_int=_parse_int)
+    except (ValueError, RecursionError):
+        raise refusal from None
 
 
-def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a value of JSON")
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
 
 
 def _parse_int(digits: str) -> int | float:
-    return int(digits) if len(digits) <= 40 else float(digits)
+    return int(digits) if len(digits) <= _LONGEST_INT else float(digits)
 
 
-_ILLEGIBLE = re.compile(r"[\x00\ud800-\udfff]")
-
-
-def _legible(value: Any) -> Any:
+def _without_nul(value: Any) -> Any:
     if isinstance(value, str):
-        return _legible_text(value) if _ILLEGIBLE.search(value) else value
+        return value.replace("\x00", "")
     if isinstance(value, dict):
-        return {_legible(name): _legible(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_legible(item) for item in value]
-    return value
-
-
-def _legible_text(value: str) -> str:
-    return re.sub(r"[\ud800-\udfff]", "\ufffd", value.replace("\x00", ""))
+        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
+    return [_without_nul(item) for item in value] if isinstance(value, list) else value
 
 
 def _data(content: dict[str, Any]) -> dict[str, Any]:
@@ -124,15 +111,14 @@ def _data(content: dict[str, Any]) -> dict[str, Any]:
 def _call_ended(data: dict[str, Any]) -> CallEnded:
     said = lenient.read(Conversation, {**data, "transcript": None}) or Conversation()  # the turns are read one by one
     metadata = said.metadata or Metadata()
-    started_at = _time(metadata.start_time_unix_secs)
     return CallEnded(
         agent_id=said.agent_id,
         agent_name=said.agent_name,
         has_failed=None if said.status is None else said.status == "failed",
         failure=_first((metadata.error or payloads.CallError()).reason, metadata.termination_reason),
         channel=_channel(metadata),
-        started_at=started_at,
-        answered_at=_first(_time(metadata.accepted_time_unix_secs), started_at),
+        started_at=_time(metadata.start_time_unix_secs),
+        answered_at=_time(metadata.accepted_time_unix_secs),
         duration_s=_first(_duration(said.call_duration_secs), _duration(metadata.call_duration_secs)),
         cost_credits=_amount(metadata.cost),
         cost_usd=_amount(metadata.cost_fiat),
@@ -298,25 +284,10 @@ def _status_word(words: str) -> FailureStatus:
     return "no-answer" if "no-answer" in plain or plain == "noanswer" else "failed"
 
 
-# The personalization request
-
-
-def _caller_announced(data: dict[str, Any]) -> CallerAnnounced:
-    asked = lenient.read(payloads.Personalization, data) or payloads.Personalization()
-    return CallerAnnounced(
-        conversation_id=asked.conversation_id,
-        call_sid=asked.call_sid,
-        agent_id=asked.agent_id,
-        caller=asked.caller_id,
-        called=_first(asked.called_number, asked.called_id),
-    )
-
-
-_READERS: dict[str, Callable[[dict[str, Any]], Word]] = {
+_READERS: dict[str, Callable[[dict[str, Any]], Telling]] = {
     "post_call_transcription": _call_ended,
     "post_call_audio": _recording_arrived,
     "call_initiation_failure": _call_failed,
-    "personalization": _caller_announced,
 }
 
 

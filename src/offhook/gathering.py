@@ -1,0 +1,113 @@
+"""The process that reads events: `python -m offhook.gathering RECORDINGS_DIR`, the other side of sandbox.py.
+
+It has no database, no key and no secret. Whatever a body does to it, be it by a fault of ours, costs this process and
+nothing else. It is kept light, because it is started anew each time that it was killed.
+"""
+
+import os
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from offhook.errors import OffhookError
+from offhook.events import Event
+from offhook.fold import Gathered, gather
+from offhook.voice import mp3
+
+#: Questions and answers go in frames with their length before them; the first frame says that the process has started.
+FRAME_LENGTH = struct.Struct(">I")
+STARTED = b"started"
+OUT_OF_MEMORY = 77  #: the exit code by which it says that it did not get enough
+
+_MEMORY_BYTES = 1 << 30  #: of address space, all in all
+_LONGEST_JOB_S = 60  #: whoever asked gives up long before; this is for when it is no longer there
+_MAX_REASON_CHARS = 300
+
+Conversation = tuple[Event, ...]  #: bodies open
+
+
+class Done(msgspec.Struct, tag=True, frozen=True):
+    """The events of a conversation were read."""
+
+    gathered: Gathered | None  #: None: they make no call
+
+
+class Failed(msgspec.Struct, tag=True, frozen=True):
+    """One of them cannot be read."""
+
+    reason: str  #: one line
+
+
+def command(recordings_dir: Path) -> tuple[str, ...]:
+    """Starts it. -P: nothing in the working directory is taken for a module."""
+    return sys.executable, "-P", "-m", "offhook.gathering", str(recordings_dir)
+
+
+def question(conversations: Sequence[Conversation]) -> bytes:
+    """What brings one answer for each of *conversations*, in order."""
+    return msgspec.msgpack.encode(conversations)
+
+
+def read_answer(answer: bytes) -> Done | Failed:
+    return _answer.decode(answer)
+
+
+_question = msgspec.msgpack.Decoder(tuple[Conversation, ...])
+_answer: msgspec.msgpack.Decoder[Done | Failed] = msgspec.msgpack.Decoder(Done | Failed)
+
+
+def main(recordings_dir: Path) -> None:
+    """Answer until there are no more questions."""
+    _confine()
+    asked, told = sys.stdin.buffer, sys.stdout.buffer
+    _write_frame(told, STARTED)
+    while length := asked.read(FRAME_LENGTH.size):
+        for conversation in _question.decode(asked.read(*FRAME_LENGTH.unpack(length))):
+            signal.alarm(_LONGEST_JOB_S)
+            _write_frame(told, msgspec.msgpack.encode(_answer_to(conversation, recordings_dir)))
+            signal.alarm(0)
+
+
+def _confine() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then closes our standard input
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold what callers said
+
+
+def _answer_to(conversation: Conversation, recordings_dir: Path) -> Done | Failed:
+    try:
+        return Done(gather([_with_duration(event, recordings_dir) for event in conversation]))
+    except OffhookError as error:
+        return Failed(error.message)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)  # what else is in this process may be broken by now
+    except Exception as error:  # a fault of ours; the event is kept, and read again once it is mended
+        return Failed(_one_line(f"{type(error).__name__}: {error}"))
+
+
+def _with_duration(event: Event, recordings_dir: Path) -> Event:
+    """*event*, its audio measured where it is an MP3."""
+    audio = event.audio
+    if audio is None or not audio.is_decoded or audio.duration_s is not None:
+        return event
+    measured = msgspec.structs.replace(audio, duration_s=mp3.duration_s(recordings_dir / audio.file))
+    return msgspec.structs.replace(event, audio=measured)
+
+
+def _one_line(words: str) -> str:
+    return " ".join(words.split())[:_MAX_REASON_CHARS]
+
+
+def _write_frame(told: BinaryIO, content: bytes) -> None:
+    told.write(FRAME_LENGTH.pack(len(content)) + content)
+    told.flush()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

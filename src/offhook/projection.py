@@ -1,0 +1,279 @@
+"""The projection: what was filed becomes calls, contacts, notes and recordings, off the request's way.
+
+    ring, look  ->  begin: the attempt is counted  ->  load  ->  the sandbox reads  ->  keep
+                                                                      |
+                                                    what cannot be read, or is very long, goes
+                                                                      v
+                                                                  isolation
+
+An event rings when it is filed. A look at the database each second finds what was filed elsewhere, or left behind by a
+process that ended. Whatever an event does to its reader, other conversations wait for it a quarter of a second at most.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from prometheus_client import Counter
+
+from offhook import gathering
+from offhook.contexts import Contexts
+from offhook.conversations import Conversation, Conversations
+from offhook.directory import Directory
+from offhook.errors import Fault, NotFound, Unavailable
+from offhook.events import Event
+from offhook.fold import Gathered
+from offhook.gathering import Done, Failed, question
+from offhook.isolation import Isolation, within
+from offhook.logs import log
+from offhook.sandbox import Sandbox, reading
+from offhook.sealing import KeyRing
+from offhook.store import events as event_rows
+from offhook.store import projections
+from offhook.store.database import Database
+from offhook.store.projections import ANNOUNCEMENT, Begun
+from offhook.voice.parts import Folders
+
+_LOOK_EVERY_S = 1.0
+_LEAVE_TO_OTHERS_S = 2.0  #: what is younger than this is left to the process that filed it
+_LOOK_ROWS = 1000
+_BATCH = 64  #: conversations, or announcements times four
+_SLICE_BYTES = 4 << 20  #: of bodies in memory at a time
+_LONG_BYTES = 1 << 20  #: a conversation with more would keep the others waiting
+_WITHIN_S = 0.25
+_RETRY_S = 0.5
+_REPLAY_S = 5.0
+_STOP_S = 10.0
+
+_projected = Counter("offhook_projected_total", "Conversations that were folded")
+_failed = Counter("offhook_projection_failures_total", "Attempts to read a conversation among others that failed")
+
+
+class Projector:
+    """Projects what is filed, as long as it is started."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyRing,
+        directory: Directory,
+        contexts: Contexts,
+        folders: Folders,
+        now: Callable[[], float],
+        reader: Sequence[str] = (),
+    ) -> None:
+        """*reader*: the command that reads events, see gathering.py; it is given only to be made to fail."""
+        command = reader or gathering.command(folders.recordings)
+        self._database = database
+        self._now = now
+        self._conversations = Conversations(database, keys, directory, contexts, now)
+        self._sandbox = Sandbox(command)
+        self._isolation = Isolation(self._conversations, Sandbox(command), self._ring_again)
+        self._rung: dict[str, None] = {}  # call ids, in the order they rang
+        self._announced: dict[str, None] = {}  # ids of personalization events
+        self._again: set[str] = set()  # call ids that are folded even when nothing waits
+        self._wake = asyncio.Event()
+        self._look_due_at = 0.0
+        self._looks_at_all = True
+        self._is_busy = False
+        self._is_stopping = False
+        self._lanes: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin with what was left behind."""
+        self._lanes = [
+            asyncio.create_task(self._run(), name="projection"),
+            asyncio.create_task(self._isolation.run(), name="isolation"),
+        ]
+
+    async def stop(self) -> None:
+        """Finish what is in hand; the rest waits in the database."""
+        self._is_stopping = True
+        self._wake.set()
+        await asyncio.wait(self._lanes[:1], timeout=_STOP_S)
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+        await self._sandbox.close()
+        await self._isolation.close()
+
+    def ring(self, event: Event) -> None:
+        """Project *event* soon; it is durable."""
+        if event.status != "pending":
+            return
+        if event.type == ANNOUNCEMENT:
+            self._announced[event.id] = None
+        elif event.call_id is not None:
+            self._rung[event.call_id] = None
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Return when nothing is pending: all is projected, or set aside."""
+        while True:
+            self._looks_at_all, self._look_due_at = True, 0.0
+            self._wake.set()
+            await self._quiet()
+            if not await self._database.read(projections.waiting, 0, 1):
+                return
+
+    async def replay(self, org_id: str, event_id: str) -> None:
+        """Project the event's conversation again, also when the event was set aside; NotFound when there is none.
+
+        Returns once that is done, or will be done some time later.
+        """
+        if not await self._database.write(event_rows.send_back, org_id, event_id):
+            raise NotFound
+        row = await self._database.read(event_rows.get, org_id, event_id)
+        if row is None or not self._lanes:
+            return
+        self.ring(event_rows.event_of(row))
+        until = time.monotonic() + _REPLAY_S
+        while time.monotonic() < until:
+            standing = await self._database.read(event_rows.standing, [event_id])
+            if standing[event_id][0] != "pending":
+                return
+            await asyncio.sleep(0.02)
+
+    async def _quiet(self) -> None:
+        while not self._is_quiet:  # noqa: ASYNC110 - it is several lanes that fall quiet, not one
+            await asyncio.sleep(0.01)
+
+    @property
+    def _is_quiet(self) -> bool:
+        is_idle = not (self._is_busy or self._looks_at_all or self._rung or self._announced)
+        return is_idle and self._isolation.is_empty
+
+    def _ring_again(self, call_id: str) -> None:
+        self._rung[call_id] = None
+        self._wake.set()
+
+    # The lane of the many
+
+    async def _run(self) -> None:
+        while not self._is_stopping:
+            try:
+                await self._turn()
+            except (Unavailable, Fault) as error:
+                log.warning("projection.waits", error=error.message)
+                await asyncio.sleep(_RETRY_S)
+            except Exception:
+                # A lane that ended would leave every call unseen until the next start, and say nothing.
+                log.exception("projection.fault")
+                await asyncio.sleep(_RETRY_S)
+            finally:
+                self._is_busy = False
+
+    async def _turn(self) -> None:
+        """Project some of what rang, or wait for the next ring or look."""
+        self._wake.clear()
+        if time.monotonic() >= self._look_due_at:
+            await self._look()
+        announced, rung = _taken(self._announced, 4 * _BATCH), _taken(self._rung, _BATCH)
+        if not announced and not rung:
+            await within(self._look_due_at - time.monotonic(), self._wake)
+            return
+        self._is_busy = True
+        try:
+            await self._sandbox.ready()
+            await self._announce(announced)
+            await self._project(rung)
+        except BaseException:
+            self._announced |= dict.fromkeys(announced)
+            self._rung |= dict.fromkeys(rung)
+            raise
+
+    async def _look(self) -> None:
+        """Ring for what waits in the database and did not ring here."""
+        rows = await self._database.read(projections.waiting, 0, _LOOK_ROWS)
+        while rows:
+            await self._send_home([row.id for row in rows if row.call_id is None and row.type != ANNOUNCEMENT])
+            for row in rows:
+                self._notice(row)
+            if len(self._rung) > _LOOK_ROWS:
+                break
+            rows = await self._database.read(projections.waiting, rows[-1].seq, _LOOK_ROWS)
+        self._looks_at_all = False
+        self._look_due_at = time.monotonic() + _LOOK_EVERY_S
+
+    def _notice(self, row: sa.Row[Any]) -> None:
+        if row.received_at > self._now() - _LEAVE_TO_OTHERS_S and not self._looks_at_all:
+            return
+        if row.type == ANNOUNCEMENT:
+            self._announced[row.id] = None
+        elif row.call_id is not None and row.attempts == 0:
+            self._rung[row.call_id] = None
+        elif row.call_id is not None and row.call_id not in self._isolation:
+            self._isolation.add(row.call_id, attempts=row.attempts)
+
+    async def _send_home(self, event_ids: Sequence[str]) -> None:
+        if event_ids:
+            await self._database.write(event_rows.set_status, event_ids, "skipped", "It belongs to no conversation.")
+
+    async def _announce(self, event_ids: Sequence[str]) -> None:
+        if event_ids:
+            late_for = await self._conversations.announce(event_ids)
+            self._again |= late_for
+            self._rung |= dict.fromkeys(late_for)
+
+    async def _project(self, call_ids: Sequence[str]) -> None:
+        alone = [call_id for call_id in call_ids if call_id in self._isolation]  # it rings again when it is through
+        begun = await self._conversations.begin([call_id for call_id in call_ids if call_id not in alone])
+        wanted = {id: one for id, one in begun.items() if one.attempts or id in self._again}
+        for call_id, one in wanted.items():
+            if _is_odd(one):
+                self._isolation.add(call_id, attempts=one.attempts, is_begun=True)
+        for some in _slices({id: one for id, one in wanted.items() if not _is_odd(one)}):
+            await self._project_together(some)
+        self._again.difference_update(call_ids)
+
+    async def _project_together(self, call_ids: Sequence[str]) -> None:
+        read: list[tuple[Conversation, Gathered | None]] = []
+        for conversation, answer in await self._read(await self._conversations.load(call_ids)):
+            if isinstance(answer, Done):
+                read.append((conversation, answer.gathered))
+            else:
+                _failed.inc()
+                log.warning("projection.failed", call=conversation.call_id)
+                self._isolation.add(conversation.call_id, attempts=1)
+        overtaken = await self._conversations.keep(read)
+        self._rung |= dict.fromkeys(overtaken)
+        _projected.inc(len(read))
+
+    async def _read(self, conversations: Sequence[Conversation]) -> list[tuple[Conversation, Done | Failed]]:
+        """Each with what was read of it; one that takes the reader with it costs the others a new reader."""
+        read: list[tuple[Conversation, Done | Failed]] = []
+        while len(read) < len(conversations):
+            rest = conversations[len(read) :]
+            answers = await self._sandbox.ask(question([one.events for one in rest]), len(rest), _WITHIN_S)
+            read += zip(rest, map(reading, answers), strict=False)  # a reader that was lost leaves the last without
+        return read
+
+
+def _taken(waiting: dict[str, None], limit: int) -> list[str]:
+    """The first of them, taken out."""
+    taken = list(islice(waiting, limit))
+    for key in taken:
+        del waiting[key]
+    return taken
+
+
+def _is_odd(begun: Begun) -> bool:
+    """Not to be read among others: it failed before, or is very long."""
+    return begun.attempts > 1 or begun.body_bytes > _LONG_BYTES
+
+
+def _slices(begun: dict[str, Begun]) -> Iterator[list[str]]:
+    """As many together as memory should hold at a time."""
+    some: list[str] = []
+    room = _SLICE_BYTES
+    for call_id, one in begun.items():
+        if some and one.body_bytes > room:
+            yield some
+            some, room = [], _SLICE_BYTES
+        some.append(call_id)
+        room -= one.body_bytes
+    if some:
+        yield some

@@ -1,0 +1,106 @@
+"""Where events are read: a process of its own (gathering.py) that may hang, eat memory or die.
+
+Whatever becomes of it, it is killed and started again. It is asked over one pipe and answers over another.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
+
+from offhook.errors import Fault, OffhookError
+from offhook.gathering import FRAME_LENGTH, OUT_OF_MEMORY, STARTED, Done, Failed, read_answer
+
+_START_S = 20.0
+_MAX_ANSWER_BYTES = 256 << 20
+#: All that it is told of our environment: our secrets are none of its business.
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR")
+
+
+class Lost(OffhookError):
+    """The process that reads events did not answer."""
+
+
+class Sandbox:
+    """One such process, started when it is first asked. One user at a time."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._process: Process | None = None
+
+    async def ready(self) -> None:
+        """Started, if it was not; Fault when that cannot be done, which is nobody's fault who wants to ask."""
+        if self._process is None:
+            try:
+                await self._start()
+            except (OSError, Lost) as error:
+                await self.close()
+                raise Fault(f"The process that reads events cannot be started: {error}") from error
+
+    async def ask(self, question: bytes, answers: int, within_s: float) -> list[bytes | Lost]:
+        """The *answers* to *question*, each no more than *within_s* seconds after the one before.
+
+        The first that does not come is Lost, with a sentence, and the last of the list: the process is gone by then.
+        """
+        heard: list[bytes | Lost] = []
+        try:
+            await self.ready()
+            assert self._process is not None
+            assert self._process.stdin is not None
+            self._process.stdin.write(_framed(question))
+            while len(heard) < answers:
+                heard.append(await _next_frame(self._process, within_s))
+        except Lost as lost:
+            await self.close()
+            heard.append(lost)
+        except BaseException:
+            await self.close()  # answers that are still to come must not be taken for those to the next question
+            raise
+        return heard
+
+    async def close(self) -> None:
+        """Kill it; the next question starts another."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _start(self) -> None:
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, env=environment)
+        if await _next_frame(self._process, _START_S) != STARTED:
+            raise Lost("It says something else than that it has started.")
+
+
+def reading(answer: bytes | Lost) -> Done | Failed:
+    """What an answer says; the loss of one is a failure to read."""
+    return Failed(answer.message) if isinstance(answer, Lost) else read_answer(answer)
+
+
+def _framed(content: bytes) -> bytes:
+    return FRAME_LENGTH.pack(len(content)) + content
+
+
+async def _next_frame(process: Process, within_s: float) -> bytes:
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(within_s):
+            (length,) = FRAME_LENGTH.unpack(await process.stdout.readexactly(FRAME_LENGTH.size))
+            if length > _MAX_ANSWER_BYTES:
+                raise Lost(f"What was read of it is larger than {_MAX_ANSWER_BYTES >> 20} MiB.")
+            return await process.stdout.readexactly(length)
+    except TimeoutError:
+        raise Lost(f"It could not be read within {within_s:g} s.") from None
+    except (asyncio.IncompleteReadError, ConnectionError):
+        raise Lost(_last_words(await process.wait())) from None
+
+
+def _last_words(exit_code: int) -> str:
+    if exit_code == OUT_OF_MEMORY:
+        return "It could not be read in the memory that reading may take."
+    if exit_code < 0:
+        return f"The process that read it was ended by {signal.Signals(-exit_code).name}."
+    return f"The process that read it ended with exit code {exit_code}."

@@ -1,0 +1,150 @@
+"""What the projection writes: calls, notes, recordings and agents, and what became of the events they follow from.
+
+A row is written only when it differs, so that folding again changes nothing, not even `updated_at`.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from offhook.events import call_id
+from offhook.store import contexts, organizations, people
+from offhook.store.database import upsert
+from offhook.store.tables import calls, events, notes, recordings
+
+ANNOUNCEMENT = "personalization"  #: the type of the events that make a context and no call
+_FOLDABLE = events.c.status.in_(("pending", "projected"))
+_IS_DUE = sa.and_(events.c.status == "pending", events.c.type != ANNOUNCEMENT)
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A conversation whose next attempt is counted."""
+
+    attempts: int  #: of its most tried event that is due, this one included; 0: nothing is due
+    body_bytes: int  #: of all its events
+
+
+class Projection(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that a conversation came to, and from which of its events. Without a call nothing is written."""
+
+    call_id: str
+    event_count: int  #: of events that were folded
+    due: Collection[str]  #: ids of those among them that were due
+    call: dict[str, Any] | None = None  #: but for contact_id and updated_at, as the others
+    note: dict[str, Any] | None = None
+    recordings: Sequence[dict[str, Any]] = ()
+    person: people.Person | None = None
+
+
+# Before
+
+
+def waiting(tx: sa.Connection, after_seq: int, limit: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """Events whose projection is due, oldest first, from behind *after_seq*."""
+    columns = events.c.seq, events.c.id, events.c.call_id, events.c.type, events.c.attempts, events.c.received_at
+    due = events.c.status == "pending", events.c.seq > after_seq
+    return tx.execute(sa.select(*columns).where(*due).order_by(events.c.seq).limit(limit)).all()
+
+
+def begin(tx: sa.Connection, call_ids: Collection[str]) -> dict[str, Begun]:
+    """Count an attempt of every event of *call_ids* that is due, before it is made."""
+    of_them = events.c.call_id.in_(call_ids)
+    tx.execute(events.update().where(of_them, _IS_DUE).values(attempts=events.c.attempts + 1))
+    tried = sa.func.max(sa.case((_IS_DUE, events.c.attempts), else_=0))
+    size = sa.func.sum(sa.func.length(events.c.body))
+    rows = tx.execute(sa.select(events.c.call_id, tried, size).where(of_them, _FOLDABLE).group_by(events.c.call_id))
+    return {call_id: Begun(attempts, int(body_bytes)) for call_id, attempts, body_bytes in rows}
+
+
+def announcements(tx: sa.Connection, event_ids: Collection[str]) -> Sequence[sa.Row[Any]]:
+    """Whole rows of these personalization events, as far as they are due, oldest first."""
+    due = events.c.id.in_(event_ids), events.c.status == "pending", events.c.type == ANNOUNCEMENT
+    return tx.execute(sa.select(events).where(*due).order_by(events.c.seq)).all()
+
+
+# After
+
+
+def write(tx: sa.Connection, projections: Sequence[Projection], now: float) -> set[str]:
+    """Write them; the ids of those calls that a newer event has overtaken, of which nothing is written."""
+    current = _not_overtaken(tx, sorted(projections, key=lambda one: one.call_id))
+    contact_ids = _contact_ids(tx, current)
+    _write_changed(
+        tx, calls, [{**_theirs(one, contact_ids), **one.call, "updated_at": now} for one in current if one.call]
+    )
+    _write_changed(
+        tx, notes, [{**_theirs(one, contact_ids), **one.note, "updated_at": now} for one in current if one.note]
+    )
+    _write_changed(tx, recordings, [row for one in current for row in one.recordings])
+    _learn_agents(tx, [one.call for one in current if one.call])
+    _stamp_projected(tx, [event_id for one in current for event_id in one.due], now)
+    return {one.call_id for one in projections} - {one.call_id for one in current}
+
+
+def _not_overtaken(tx: sa.Connection, projections: Sequence[Projection]) -> list[Projection]:
+    """Those that were folded from all the events there are.
+
+    Between this look and the commit nobody else writes these calls: on SQLite there is one writer, on PostgreSQL a lock. An
+    event that comes meanwhile brings a projection of its own, which waits for the lock.
+    """
+    ids = [one.call_id for one in projections]
+    if tx.dialect.name == "postgresql":
+        keys = [int(id[:15], 16) for id in ids]  # sorted: no two of us wait for each other
+        tx.execute(sa.select(*(sa.func.pg_advisory_xact_lock(key) for key in keys)))
+    count = sa.select(events.c.call_id, sa.func.count()).where(events.c.call_id.in_(ids), _FOLDABLE)
+    counts: dict[str, int] = {row[0]: row[1] for row in tx.execute(count.group_by(events.c.call_id))}
+    return [one for one in projections if counts.get(one.call_id, 0) == one.event_count]
+
+
+def _contact_ids(tx: sa.Connection, projections: Iterable[Projection]) -> dict[str, str | None]:
+    """By call, whose it is: somebody known, or made now."""
+    called = {one.call_id: one.person for one in projections if one.person is not None}
+    return dict(zip(called, people.resolve_people(tx, list(called.values())), strict=True))
+
+
+def _theirs(projection: Projection, contact_ids: dict[str, str | None]) -> dict[str, str | None]:
+    return {"contact_id": contact_ids.get(projection.call_id)}
+
+
+def _write_changed(tx: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Upsert those of *rows* that say something else than what is stored."""
+    if not rows:
+        return
+    stored = tx.execute(sa.select(table).where(table.c.id.in_([row["id"] for row in rows]))).mappings()
+    known = {row["id"]: row for row in stored}
+    upsert(tx, table, [row for row in rows if _says_more(row, known.get(row["id"]))])
+
+
+def _says_more(row: dict[str, Any], stored: sa.RowMapping | None) -> bool:
+    return stored is None or any(stored[name] != value for name, value in row.items() if name != "updated_at")
+
+
+def _learn_agents(tx: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Agents that proven events name: where an address says nothing of the organisation, they tell whose an event is."""
+    named = {(row["org_id"], row["agent_id"]): row for row in rows if row["agent_id"]}
+    for (org_id, agent_id), row in sorted(named.items()):
+        organizations.learn_agent(tx, org_id, agent_id, row["agent_name"], row["created_at"])
+
+
+def _stamp_projected(tx: sa.Connection, ids: Collection[str], now: float) -> None:
+    is_due = events.c.id.in_(ids), events.c.status == "pending"
+    tx.execute(events.update().where(*is_due).values(status="projected", reason=None, projected_at=now))
+
+
+def announce(tx: sa.Connection, asked: Sequence[contexts.Asked], now: float) -> set[str]:
+    """Keep the contexts of personalization events; the ids of calls that are on file already and want them."""
+    contexts.remember(tx, asked)
+    _stamp_projected(tx, [one.event_id for one in asked], now)
+    return _calls_of(tx, asked)
+
+
+def _calls_of(tx: sa.Connection, asked: Sequence[contexts.Asked]) -> set[str]:
+    by_conversation = {
+        call_id(one.org_id, one.context.conversation_id) for one in asked if one.context.conversation_id is not None
+    }
+    by_call_sid = {(one.org_id, one.context.call_sid) for one in asked if one.context.call_sid is not None}
+    wanted = sa.or_(calls.c.id.in_(by_conversation), calls.c.call_sid.in_([call_sid for _, call_sid in by_call_sid]))
+    rows = tx.execute(sa.select(calls.c.id, calls.c.org_id, calls.c.call_sid).where(wanted))
+    return {row.id for row in rows if row.id in by_conversation or (row.org_id, row.call_sid) in by_call_sid}
