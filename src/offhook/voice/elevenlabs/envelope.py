@@ -1,0 +1,163 @@
+"""What must be known of a body before it can be filed: whose it is, which call it is about, and when it was sent.
+
+Everything else is the projection's business, so everything else is skipped over, not decoded. `data` may be missing: older
+payloads have its fields at the top level.
+https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks, read 2026-10.
+"""
+
+import re
+from typing import Union
+
+import msgspec
+from msgspec import Raw
+
+from offhook.phone import e164
+from offhook.voice import lenient
+from offhook.voice.json_text import Unreadable, decode
+
+__all__ = ["Envelope", "Unreadable", "audio_text", "read_envelope"]
+
+_NULL = Raw(b"null")
+_LATEST_S = 1e11  #: the year 5138; larger is milliseconds
+_LONGEST_WORD_BYTES = 4096  #: no id, type or number is longer
+_NUMBER = re.compile(r"\s*[0-9]{1,20}(?:\.[0-9]{0,20})?\s*\Z", re.ASCII)
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What the accept path knows of an event. None: the body does not say, or says it in no readable way."""
+
+    type: str  #: the sender's word; "" when there is none
+    event_timestamp: float | None  #: unix seconds
+    conversation_id: str | None
+    agent_id: str | None
+    called_number: str | None  #: E.164: the number that is ours, whichever way the call went
+    call_sid: str | None  #: the carrier's id of the call
+    has_audio_text: bool  #: full_audio holds text
+
+
+#: What may stand where an object is expected.
+_Anything = Union["_Fields", list[Raw], str, int, float, bool, None]
+
+
+class _Fields(msgspec.Struct, frozen=True):
+    """Every name that is looked for, at whichever level; objects are looked into, all else is left as it came."""
+
+    type: Raw = _NULL
+    event_timestamp: Raw = _NULL
+    data: _Anything = None
+    conversation_id: Raw = _NULL
+    agent_id: Raw = _NULL
+    full_audio: Raw = _NULL
+    direction: Raw = _NULL
+    caller_id: Raw = _NULL
+    called_id: Raw = _NULL
+    called_number: Raw = _NULL
+    agent_number: Raw = _NULL
+    call_sid: Raw = _NULL
+    metadata: _Anything = None
+    phone_call: _Anything = None
+    body: _Anything = None
+    from_number: Raw = _NULL
+    to_number: Raw = _NULL
+    twilio_from: Raw = msgspec.field(default=_NULL, name="From")
+    twilio_to: Raw = msgspec.field(default=_NULL, name="To")
+    twilio_direction: Raw = msgspec.field(default=_NULL, name="Direction")
+    twilio_call_sid: Raw = msgspec.field(default=_NULL, name="CallSid")
+
+
+_NOTHING = _Fields()
+_FIELDS = msgspec.json.Decoder(_Fields)
+_SCALAR = msgspec.json.Decoder(str | int | float | None)
+
+
+def read_envelope(body: bytes) -> Envelope:
+    """The envelope of *body*; Unreadable, with a sentence for people, when it is not a JSON object in UTF-8."""
+    top = decode(body, _FIELDS)
+    data = _object(top.data)
+    metadata = _object(top.metadata if data.metadata is None else data.metadata)
+    phone_call, attempt = _object(metadata.phone_call), _object(metadata.body)
+    return Envelope(
+        type=_string(top.type),
+        event_timestamp=_seconds(top.event_timestamp) or _seconds(data.event_timestamp),
+        conversation_id=_text(data.conversation_id, top.conversation_id),
+        agent_id=_text(data.agent_id, top.agent_id),
+        called_number=_our_number(phone_call, attempt, metadata, data, top),
+        call_sid=_text(phone_call.call_sid, attempt.twilio_call_sid, attempt.call_sid, data.call_sid, top.call_sid),
+        has_audio_text=len(_audio(top, data)) > len('""'),
+    )
+
+
+def audio_text(body: bytes) -> bytes:
+    """What stands between the quotes of full_audio, escapes and all; empty without one. Raises as read_envelope does."""
+    top = decode(body, _FIELDS)
+    return _audio(top, _object(top.data))[1:-1]
+
+
+def _audio(top: _Fields, data: _Fields) -> bytes:
+    """full_audio as it came, quotes and all: from data, or from the top level when data is missing; empty without one."""
+    found = bytes(top.full_audio if top.data is None else data.full_audio)
+    return found if found.startswith(b'"') else b""
+
+
+def _our_number(phone_call: _Fields, attempt: _Fields, *places: _Fields) -> str | None:
+    """The first readable number that is ours; *places* are asked in turn where no phone call is described."""
+    if number := _number(phone_call.agent_number):
+        return number
+    # An attempt is outbound unless it says otherwise; any other event without a direction is somebody who rang.
+    attempted = _text(attempt.twilio_direction, attempt.direction) or "outbound"
+    direction = _text(phone_call.direction, *(place.direction for place in places)) or "inbound"
+    words = [*_our_end(attempt, attempted)]
+    for place in places:
+        words += [*_our_end(place, direction), place.agent_number]
+    return next(filter(None, map(_number, words)), None)
+
+
+def _our_end(place: _Fields, direction: str) -> tuple[Raw, ...]:
+    """What *place* calls our end of the line: of an inbound call the called one."""
+    if direction.startswith("outbound"):
+        return place.twilio_from, place.from_number, place.caller_id
+    return place.twilio_to, place.to_number, place.called_id, place.called_number
+
+
+def _number(raw: Raw) -> str | None:
+    return e164(text) if (text := _text(raw)) else None
+
+
+def _object(value: _Anything) -> _Fields:
+    """The fields of a JSON object; none of anything else."""
+    return value if isinstance(value, _Fields) else _NOTHING
+
+
+def _string(raw: Raw) -> str:
+    value = _scalar(raw)
+    return value.replace("\0", "") if isinstance(value, str) else ""
+
+
+def _text(*raws: Raw) -> str | None:
+    """The first that is a text that is not empty; a number counts as one would write it."""
+    for raw in raws:
+        text = lenient.text(_scalar(raw))
+        if text and (text := text.replace("\0", "")):
+            return text
+    return None
+
+
+def _seconds(raw: Raw) -> float | None:
+    """A moment in unix seconds, sent in seconds or milliseconds, as a number or a string; None for what is no moment."""
+    value = _scalar(raw)
+    if isinstance(value, str):
+        value = float(value) if _NUMBER.match(value) else None
+    if value is None or not 0 < value < _LATEST_S * 1000:
+        return None
+    return float(value) if value < _LATEST_S else value / 1000
+
+
+def _scalar(raw: Raw) -> str | int | float | None:
+    """A string or a number; None for everything else, numbers that nothing can hold among it."""
+    if raw is _NULL or len(memoryview(raw)) > _LONGEST_WORD_BYTES:
+        return None
+    try:
+        value: str | int | float | None = _SCALAR.decode(raw)
+    except msgspec.ValidationError:
+        return None
+    return value
