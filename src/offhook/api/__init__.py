@@ -1,6 +1,6 @@
 """The API for programs: JSON over HTTP with an API key. The table below is all of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ router = APIRouter()
 
 
 def _serve(
-    methods: str,
+    method: str,
     path: str,
     endpoint: Callable[..., Any],
     answer: type[msgspec.Struct] | None = None,
@@ -28,32 +28,31 @@ def _serve(
     status: int = 200,
     body: type[msgspec.Struct] | None = None,
     answers: dict[int, dict[str, Any]] | None = None,
+    opens_with: Collection[str] = (),
 ) -> None:
     """One line of the table. HEAD is served wherever GET is, and not worth a line in the document."""
-    method, *silent = methods.split()
-    words = openapi.words_of(path, endpoint, answer, status=status, body=body, answers=answers)
-    tags: Sequence[str] = [path.split("/")[2]]
-    router.add_api_route(path, endpoint, methods=[method], tags=list(tags), **words)
-    if silent:
-        router.add_api_route(path, endpoint, methods=silent, include_in_schema=False)
+    words = openapi.words_of(path, endpoint, answer, status=status, body=body, answers=answers, opens_with=opens_with)
+    router.add_api_route(path, endpoint, methods=[method], **words)
+    if method == "GET":
+        router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
 
-_serve("GET HEAD", "/api/calls/history", calls.history, shapes.CallList)
-_serve("GET HEAD", "/api/calls/{callId}", calls.one_call, shapes.CallAnswer)
-_serve("GET HEAD", "/api/calls/{callId}/recording", calls.recording, shapes.RecordingAnswer)
-_serve("GET HEAD", "/api/calls/{callId}/audio", audio.audio, answers=openapi.AUDIO_ANSWERS)
-_serve("GET HEAD", "/api/contacts", contacts.list_contacts, shapes.ContactList)
+_serve("GET", "/api/calls/history", calls.history, shapes.CallList)
+_serve("GET", "/api/calls/{callId}", calls.one_call, shapes.CallAnswer)
+_serve("GET", "/api/calls/{callId}/recording", calls.recording, shapes.RecordingAnswer)
+_serve("GET", "/api/calls/{callId}/audio", audio.audio, answers=openapi.AUDIO_ANSWERS, opens_with=openapi.SIGNED_LINK)
+_serve("GET", "/api/contacts", contacts.list_contacts, shapes.ContactList)
 _serve("POST", "/api/contacts", contacts.add_contact, shapes.ContactAnswer, status=201, body=contacts.NewContact)
-_serve("GET HEAD", "/api/contacts/{contactId}", contacts.one_contact, shapes.ContactAnswer)
+_serve("GET", "/api/contacts/{contactId}", contacts.one_contact, shapes.ContactAnswer)
 _serve(
     "PATCH", "/api/contacts/{contactId}", contacts.change_contact, shapes.ContactAnswer, body=contacts.ContactChanges
 )
 _serve("DELETE", "/api/contacts/{contactId}", contacts.delete_contact, status=204)
-_serve("GET HEAD", "/api/contact-notes", notes.contact_notes, shapes.NoteList)
-_serve("GET HEAD", "/api/events", events.list_events, shapes.EventList)
-_serve("GET HEAD", "/api/events/{eventId}", events.one_event, shapes.EventAnswer)
+_serve("GET", "/api/contact-notes", notes.contact_notes, shapes.NoteList)
+_serve("GET", "/api/events", events.list_events, shapes.EventList)
+_serve("GET", "/api/events/{eventId}", events.one_event, shapes.EventAnswer)
 _serve("POST", "/api/events/{eventId}/replay", events.replay, shapes.EventReplayed, status=201)
-_serve("GET HEAD", "/api/refusals", refusals.list_refusals, shapes.RefusalList)
+_serve("GET", "/api/refusals", refusals.list_refusals, shapes.RefusalList)
 
 
 class _App(FastAPI):

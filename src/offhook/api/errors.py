@@ -31,7 +31,7 @@ def error_answer(
     return Response(msgspec.json.encode(envelope), status, headers, "application/json")
 
 
-def unauthorized() -> Response:
+def _unauthorized() -> Response:
     headers = {"WWW-Authenticate": "Bearer"}
     return Response(b'{"error":"Unauthorized"}', Unauthorized.status, headers, "application/json")
 
@@ -39,7 +39,7 @@ def unauthorized() -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     if isinstance(error, Unauthorized):
-        return unauthorized()
+        return _unauthorized()
     headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, ComeBackLater) else None
     return error_answer(error.status, error.message, code=error.code, details=error.details, headers=headers)
 

@@ -5,7 +5,7 @@ are no FastAPI routes; `webhooks.json` beside this file says of them what the us
 that we add.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import resources
 from typing import Any
 
@@ -36,6 +36,11 @@ AUDIO_ANSWERS: dict[int, dict[str, Any]] = {
     416: {"description": "The range lies behind the end", "content": _ERROR},
 }
 
+#: A link is enough to hear a recording.
+SIGNED_LINK = {
+    "signedLink": {"type": "apiKey", "in": "query", "name": "signature", "description": "The query of a link."}
+}
+
 _described: set[type[msgspec.Struct]] = set()
 
 
@@ -47,8 +52,12 @@ def words_of(
     status: int,
     body: type[msgspec.Struct] | None,
     answers: dict[int, dict[str, Any]] | None,
+    opens_with: Collection[str],
 ) -> dict[str, Any]:
-    """What FastAPI is told of a URL for the document; how it is served does not follow from it."""
+    """What FastAPI is told of a URL for the document; how it is served does not follow from it.
+
+    *opens_with*: names of security schemes, any of which does as well as an API key.
+    """
     errors = _ERRORS | (_ID_ERRORS if "{" in path else {}) | (_BODY_ERRORS if body else {})
     responses: dict[int | str, dict[str, Any]] = {
         code: {"description": why, "content": _ERROR} for code, why in errors.items()
@@ -56,13 +65,17 @@ def words_of(
     if answer is not None:
         responses[status] = {"description": "Done", "content": {"application/json": {"schema": _ref(answer)}}}
     return {
+        "tags": [path.split("/")[2]],
         "status_code": status,
         "response_model": None,
         "response_class": Response if answer is None else Json,
         "responses": responses | (answers or {}),
         "operation_id": endpoint.__name__,
         "summary": (endpoint.__doc__ or "").partition("\n")[0],
-        "openapi_extra": _request_body(body) if body else None,
+        "openapi_extra": {
+            **(_request_body(body) if body else {}),
+            "security": [{name: []} for name in opens_with],
+        },
     }
 
 
@@ -74,7 +87,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas = msgspec.json.schema_components(sorted(_described, key=lambda kind: kind.__name__), ref_template=_REF)[1]
     components = written["components"]
     components["schemas"] = schemas | doors["components"]["schemas"]
-    components["securitySchemes"] |= doors["components"]["securitySchemes"]
+    components["securitySchemes"] |= SIGNED_LINK | doors["components"]["securitySchemes"]
     return written
 
 
