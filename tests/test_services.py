@@ -1,8 +1,10 @@
 """The programs that the tests stand on do what the tests believe of them."""
 
+import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -13,7 +15,7 @@ import sqlalchemy as sa
 from offhook.settings import Settings
 from offhook.store.database import Database
 from offhook.store.tables import metadata
-from tests.services import Postgresql, Redis, free_port
+from tests.services import Postgresql, Redis, Server, free_port
 
 
 def _tables(tx: sa.Connection) -> set[str]:
@@ -61,6 +63,23 @@ def test_redis_is_real_and_empty(redis_server: Redis, redis_url: str) -> None:
 def test_settings_point_at_the_engine_under_test(settings: Settings, database_url: str) -> None:
     assert settings.is_sqlite is database_url.startswith("sqlite")
     assert not settings.is_sqlite or settings.sqlite_path.samefile(settings.data_dir / "offhook.db")
+
+
+def test_a_server_is_offhook_itself_and_starts_again_after_a_kill(
+    start_server: Callable[..., Server], database_url: str, redis_url: str
+) -> None:
+    server = start_server(database_url=database_url, redis_url=redis_url)
+    told = {"type": "call_initiation_failure", "event_timestamp": 1, "data": {"conversation_id": "conv_1"}}
+    call_id = server.deliver(json.dumps(told).encode()).json()["callId"]
+
+    server.kill()
+    server.start()
+
+    assert 200 == server.ask({}).status_code
+    kept = [event for event in server.get("/api/events").json()["data"] if event["source"] == "webhook"]
+    assert [call_id] == [event["callId"] for event in kept]
+    assert 0 == server.stop()
+    assert "server.stopped" in server.log
 
 
 def test_what_a_killed_run_left_is_swept_by_the_next() -> None:
