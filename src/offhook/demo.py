@@ -48,10 +48,11 @@ def demo(
         "offhook-demo"
     ),
 ) -> int:
-    """Run a server with a demo organisation and calls trickling in, and show them as they are understood.
+    """Run a server with a demo organisation and calls, and show them.
 
-    With --calls, exit code 1 when anything did not show up whole. Only the demo's own folder is touched, whatever the
-    environment says.
+    Each call is told as ElevenLabs tells it, and shown once the API knows it.
+    With --calls, exit code 1 when anything did not show up whole. Only the
+    demo's own folder is touched, whatever the environment says.
     """
     if not rate >= 0 or (calls is not None and calls < 1):
         raise Mistake("--calls must be at least 1, and --rate at least 0.")

@@ -45,9 +45,11 @@ def simulate(
         bool, Parameter(name="--json", negative="", help="Print one JSON value and nothing else.")
     ] = False,
 ) -> int:
-    """Send realistic calls to any offhook: greeting, transcription, recording; some fail, some are told twice.
+    """Send realistic calls to any offhook.
 
-    Exit code 1 when an answer was not 200. Ctrl-C ends early, with the summary.
+    Each is a greeting, a transcription and a recording; some fail, some are
+    told twice. Exit code 1 when an answer was not 200. Ctrl-C ends early, with the
+    summary.
     """
     if calls < 1 or not rate >= 0:
         raise Mistake("--calls must be at least 1, and --rate at least 0.")

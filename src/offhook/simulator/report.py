@@ -17,6 +17,11 @@ from offhook.simulator.sender import Answer, Target
 _PIPED_WIDTH = 160
 KINDS: tuple[Kind, ...] = ("personalization", "transcription", "audio", "failure")
 
+_REFUSED = (
+    "The {proof} was refused (401): check that {option} is of an organisation there (`offhook org rotate ORG {name}` "
+    "makes a new one; with --org, that the server runs on this very database), and that the clocks of both machines agree."
+)
+
 
 class Count(msgspec.Struct):
     """The answers to one kind of request."""
@@ -97,15 +102,9 @@ class Tally:
         if answered and answered <= {404, 405}:
             return f"What answers at {self._target.base_url} is no offhook: say with --url where it is."
         if self._is_shut("transcription", "audio", "failure"):
-            return (
-                "The signature was refused (401): check that --webhook-secret is this organisation's "
-                "(`offhook org rotate ORG webhook-secret` makes a new one) and that the clocks of both machines agree."
-            )
+            return _REFUSED.format(proof="signature", option="--webhook-secret", name="webhook-secret")
         if self._is_shut("personalization"):
-            return (
-                "The bearer was refused (401): check that --tool-secret is this organisation's "
-                "(`offhook org rotate ORG tool-secret` makes a new one)."
-            )
+            return _REFUSED.format(proof="bearer", option="--tool-secret", name="tool-secret")
         return None
 
     def _is_shut(self, *kinds: Kind) -> bool:
