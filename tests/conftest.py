@@ -1,18 +1,19 @@
 """Fixtures for every test: both databases, Redis, the corpora, and offhook as a process. What they start is real."""
 
 import asyncio
-import importlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 
 from offhook import sealing
 from offhook.settings import Settings
+from offhook.store import migrations
 from offhook.store.database import Database
+from offhook.store.engine import open_database
 from tests.services import Missing, Postgresql, Redis, Server
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
@@ -24,11 +25,6 @@ def _absent(sentence: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(sentence, pytrace=False)
     pytest.skip(sentence)
-
-
-def _store(name: str) -> Any:
-    """A module of the store, imported only for the tests that stand on it: a fault in it fails those alone."""
-    return importlib.import_module(f"offhook.store.{name}")
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +84,7 @@ def redis_url(redis_server: Redis) -> str:
 @pytest.fixture(scope="session")
 def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Settings(data_dir=tmp_path_factory.mktemp("migrated"))
-    asyncio.run(_store("migrations").upgrade(settings))
+    asyncio.run(migrations.upgrade(settings))
     return settings.sqlite_path
 
 
@@ -98,7 +94,7 @@ def _migrated_postgresql(postgresql: Postgresql, secret_key: str, tmp_path_facto
     url = postgresql.url(name)
     data_dir = tmp_path_factory.mktemp("migrated")
     settings = Settings(data_dir=data_dir, database_url=url, secret_key=secret_key)
-    asyncio.run(_store("migrations").upgrade(settings))
+    asyncio.run(migrations.upgrade(settings))
     return name
 
 
@@ -139,7 +135,7 @@ def settings(data_dir: Path, database_url: str, secret_key: str) -> Settings:
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
     """An open, migrated, empty database, once for each engine."""
-    opened: Database = _store("engine").open_database(settings)
+    opened = open_database(settings)
     await opened.open()
     yield opened
     await opened.close()
