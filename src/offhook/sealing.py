@@ -20,6 +20,8 @@ _VERSION = b"\x01"
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 _HEADER_BYTES = 1 + _KEY_ID_BYTES + _NONCE_BYTES
+_TAG_BYTES = 16
+OVERHEAD_BYTES = _HEADER_BYTES + _TAG_BYTES  #: how much longer a sealed value is than what was sealed
 
 
 class KeyRing:

@@ -1,0 +1,93 @@
+"""Drafts: files that nobody sees under their name before they are kept.
+
+A draft is written in the `incoming` folder beside its place, is made durable and only then renamed into place. Names are
+random: nothing that was sent ever becomes a path, and what is kept twice lies there twice and cannot harm the other. A
+crash leaves drafts only, and `sweep` removes them.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+INCOMING = "incoming"  #: the folder for drafts, on the same file system as their place
+
+
+class Draft:
+    """One file being written. Every OSError is the caller's to answer, who then discards the draft."""
+
+    def __init__(self, folder: Path) -> None:
+        """*folder*: where the file lies once it is kept."""
+        self.name = secrets.token_hex(16)
+        self.size_bytes = 0
+        self._place = folder / self.name
+        self._path = folder / INCOMING / self.name
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = open(self._path, "xb", opener=_private)  # noqa: SIM115 - until it is kept or discarded
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # for as long as this process lives: `sweep` leaves it alone
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def path(self) -> Path:
+        """Where it can be read now, up to what `flush` let through."""
+        return self._path
+
+    @property
+    def sha256(self) -> str:
+        """Hex, of what was written so far."""
+        return self._sha256.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._sha256.update(data)
+        self.size_bytes += len(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def keep(self) -> None:
+        """Make the bytes durable, then the name; the name is durable once the folder is synced (`sync_folder`).
+
+        An fsync that failed is never tried again on this file: the kernel may have dropped what it could not write.
+        """
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._path.rename(self._place)
+        self._path = self._place
+
+    def discard(self) -> None:
+        """Leave nothing, wherever it got to."""
+        with contextlib.suppress(OSError):  # what a full disk did not take needs no closing words
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in *folder* durable."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sweep(incoming: Path) -> int:
+    """Remove the drafts in *incoming* whose writer is gone; how many there were."""
+    return sum(_remove_if_abandoned(path) for path in incoming.glob("*") if path.is_file())
+
+
+def _remove_if_abandoned(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except (BlockingIOError, FileNotFoundError):  # still being written, or kept or swept by another process just now
+        return False
+    return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
