@@ -14,6 +14,7 @@ from offhook.settings import Settings
 from offhook.store import migrations
 from offhook.store.database import Database
 from offhook.store.engine import open_database
+from tests.api import Api, running_api
 from tests.services import Missing, Postgresql, Redis, Server
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
@@ -176,7 +177,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture
-async def api(settings: Settings) -> AsyncIterator[Any]:
-    """A tests.api.Api: the application in this process and a client with an organisation's key, once for each engine."""
-    async with importlib.import_module("tests.api").running_api(settings) as running:
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    """The application in this process and a client with an organisation's key, once for each engine."""
+    async with running_api(settings) as running:
         yield running
