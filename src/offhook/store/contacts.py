@@ -249,10 +249,10 @@ def matching(search: str) -> list[sa.ColumnElement[bool]]:
     folded = _folded(search[:_MAX_SEARCH_CHARS])
     if not folded:
         return []
-    has_words = sa.and_(*map(_contains, folded.split()[:_MAX_SEARCH_WORDS]))
     digits = folded.translate(_WRITTEN_BETWEEN_DIGITS)
-    looks_like_a_number = digits.isascii() and digits.isdigit() and len(digits) >= _MIN_SEARCH_DIGITS
-    return [sa.or_(has_words, _contains(digits)) if looks_like_a_number else has_words]
+    if digits.isascii() and digits.isdigit() and len(digits) >= _MIN_SEARCH_DIGITS:
+        return [_contains(digits)]
+    return [_contains(word) for word in folded.split()[:_MAX_SEARCH_WORDS]]
 
 
 def _contains(word: str) -> sa.ColumnElement[bool]:
