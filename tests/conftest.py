@@ -1,11 +1,12 @@
 """Fixtures for every test: both databases, Redis, the corpora, and offhook as a process. What they start is real."""
 
 import asyncio
+import importlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -14,7 +15,6 @@ from offhook.settings import Settings
 from offhook.store import migrations
 from offhook.store.database import Database
 from offhook.store.engine import open_database
-from tests.api import Api, running_api
 from tests.services import Missing, Postgresql, Redis, Server
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
@@ -177,7 +177,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture
-async def api(settings: Settings) -> AsyncIterator[Api]:
-    """The application in this process and a client with an organisation's key, once for each engine."""
-    async with running_api(settings) as running:
+async def api(settings: Settings) -> AsyncIterator[Any]:
+    """A tests.api.Api: the application in this process and a client with an organisation's key, once for each engine."""
+    async with importlib.import_module("tests.api").running_api(settings) as running:
         yield running
