@@ -21,6 +21,7 @@ from offhook.errors import BadInput, NotFound
 from offhook.store import contacts
 from offhook.store.contacts import Changes
 
+_Number = Annotated[str, Meta(description="In any spelling; kept in E.164.", examples=["+14165550100"])]
 _Name = Annotated[str, Meta(max_length=200)] | None
 _Emails = Annotated[list[Annotated[str, Meta(max_length=320)]], Meta(max_length=50)] | str | None
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
@@ -29,7 +30,7 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 class NewContact(msgspec.Struct, rename="camel", kw_only=True):
     """Who is added. A number is read in any spelling, national ones in the organisation's country."""
 
-    phone_number: str
+    phone_number: _Number
     first_name: _Name = None
     last_name: _Name = None
     email: _Emails = None
@@ -39,7 +40,7 @@ class NewContact(msgspec.Struct, rename="camel", kw_only=True):
 class ContactChanges(msgspec.Struct, rename="camel", kw_only=True):
     """What is changed: a field that is absent stays, null takes it away."""
 
-    phone_number: str | UnsetType = UNSET
+    phone_number: _Number | UnsetType = UNSET
     first_name: _Name | UnsetType = UNSET
     last_name: _Name | UnsetType = UNSET
     email: _Emails | UnsetType = UNSET
