@@ -1,6 +1,7 @@
 """The command line: what is printed, what is said of mistakes, and with which exit code it ends."""
 
 import asyncio
+import hashlib
 import json
 import os
 import subprocess
@@ -12,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from offhook import cli
-from offhook.events import UNASSIGNED, Event, Status, event_id
+from offhook import cli, logs
+from offhook.events import UNASSIGNED, Event, Status, call_id, event_id
 from offhook.settings import Settings, load
 from offhook.store.engine import open_database
 from tests.services import Server, eventually
@@ -71,7 +72,10 @@ def fresh(data_dir: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def offhook(capsys: pytest.CaptureFixture[str]) -> Offhook:
+def offhook(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Offhook:
+    """Runs a command in this process, without its logs: they would go on writing to this test's standard error."""
+    monkeypatch.setattr(logs, "set_up", lambda settings: None)
+
     def run(*arguments: str) -> Ended:
         code = cli.run(arguments)
         captured = capsys.readouterr()
@@ -375,11 +379,12 @@ def file_events(settings: Settings, *events: Event) -> None:
 
 
 def an_event(org_id: str, body: bytes = b'{"type": "x"}', status: Status = "skipped", **facts: Any) -> Event:
-    sha256 = body.hex().ljust(64, "0")[:64]
+    sha256 = hashlib.sha256(body).hexdigest()
+    conversation_id = facts.pop("conversation_id", "conv_1")
     return Event(
         id=event_id(org_id, sha256), org_id=org_id, type=facts.pop("type", "post_call_transcription"), source="webhook",
         proof="hmac", sha256=sha256, size_bytes=len(body), received_at=facts.pop("received_at", time.time()), body=body,
-        status=status, **facts,
+        status=status, conversation_id=conversation_id, call_id=call_id(org_id, conversation_id), **facts,
     )  # fmt: skip
 
 
@@ -499,12 +504,19 @@ def used_secrets(server: Server) -> list[str]:
 
 
 def test_a_running_server_takes_up_what_is_replayed(server: Server) -> None:
-    server.deliver(b"no JSON at all")
+    told = {"type": "post_call_transcription", "event_timestamp": 1_790_000_000, "data": {"conversation_id": "conv_1"}}
+    assert 200 == server.deliver(json.dumps(told).encode()).status_code
     (event,) = json.loads(server.offhook("events", "list", "--json"))
-    assert "quarantined" == event["status"]
-    said = server.offhook("events", "replay", event["id"], exit_code=1)
-    assert "quarantined again" in said
-    assert "no JSON at all" == server.offhook("events", "show", event["id"], "--body")
+    assert "projected" in server.offhook("events", "replay", event["id"])
+    assert json.dumps(told) == server.offhook("events", "show", event["id"], "--body")
+
+
+def test_what_tells_of_no_conversation_keeps_its_reason(server: Server) -> None:
+    server.deliver(b"no JSON at all")
+    (event,) = json.loads(server.offhook("events", "list", "--status", "quarantined", "--json"))
+    server.offhook("events", "replay", event["id"], exit_code=2)
+    server.offhook("events", "replay", "--status", "quarantined")
+    assert event == json.loads(server.offhook("events", "show", event["id"], "--json"))
 
 
 # The process itself

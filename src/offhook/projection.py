@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from prometheus_client import Counter
 
@@ -122,14 +123,18 @@ class Projector:
     async def replay(self, org_id: str, event_id: str) -> None:
         """Project the event's conversation again, also when the event was set aside; NotFound when there is none.
 
-        Returns once that is done, or will be done some time later.
+        Returns once that is done, or will be done some time later. An event of no conversation keeps its standing: there
+        is nothing to make of it, and why it was set aside is worth more.
         """
-        if not await self._database.write(event_rows.send_back, org_id, event_id):
-            raise NotFound
         row = await self._database.read(event_rows.get, org_id, event_id)
-        if row is None or not self._lanes:
+        if row is None:
+            raise NotFound
+        if row.call_id is None and row.type != ANNOUNCEMENT:
             return
-        self.ring(event_rows.event_of(row))
+        await self._database.write(event_rows.send_back, [event_id])
+        if not self._lanes:
+            return
+        self.ring(msgspec.structs.replace(event_rows.event_of(row), status="pending"))
         until = time.monotonic() + _REPLAY_S
         while time.monotonic() < until:
             standing = await self._database.read(event_rows.standing, [event_id])

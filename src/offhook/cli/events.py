@@ -120,7 +120,7 @@ async def replay(
     async with installation() as here:
         ids = await _chosen(here.database, which, status, type)
         for begin in range(0, len(ids), _BATCH):
-            await here.database.write(events.send_all_back, ids[begin : begin + _BATCH])
+            await here.database.write(events.send_back, ids[begin : begin + _BATCH])
         outcomes = await _outcomes(here.database, ids, wait)
     if json:
         print_json([{"id": one, "status": outcomes[one][0], "reason": outcomes[one][1]} for one in ids])
@@ -149,7 +149,7 @@ async def _chosen(database: Database, which: Sequence[str], status: Status | Non
     if len(which) > 1:
         raise Mistake("Name one organisation, or none for all of them.")
     org_id = await _org_id(database, which[0] if which else None)
-    return await database.read(events.ids, org_id, status=status, type=type)
+    return await database.read(events.replayable, org_id, status=status, type=type)
 
 
 def _named(rows: Sequence[sa.Row[Any]], which: Sequence[str]) -> Sequence[str]:
@@ -159,6 +159,8 @@ def _named(rows: Sequence[sa.Row[Any]], which: Sequence[str]) -> Sequence[str]:
             raise Mistake(f"There is no event {word!r}: `offhook events list` shows them.")
         if found[word].status == "unassigned":
             raise Mistake(f"The event {word} belongs to no organisation yet, so there is nothing to make of it.")
+        if found[word].call_id is None and found[word].source != "personalization":
+            raise Mistake(f"The event {word} belongs to no conversation, so there is nothing to make of it.")
     return list(found)
 
 

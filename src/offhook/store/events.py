@@ -20,8 +20,6 @@ FILED_COLUMNS = (
     "answer",
 )  # fmt: skip
 
-_DUE_AGAIN = {"status": "pending", "reason": None, "attempts": 0}
-
 _parts = msgspec.json.Decoder(tuple[Part, ...])
 _audio = msgspec.json.Decoder(Audio)
 
@@ -94,9 +92,12 @@ def page(
     return rows, total
 
 
-def ids(tx: sa.Connection, org_id: str | None, *, type: str | None = None, status: str | None = None) -> Sequence[str]:
-    """Of the same events as `page`, all of them, oldest first."""
-    wanted = _wanted(org_id, type, status, None)
+def replayable(
+    tx: sa.Connection, org_id: str | None, *, type: str | None = None, status: str | None = None
+) -> Sequence[str]:
+    """The ids of the same events as `page`, all of them, oldest first, without those of which nothing can be made."""
+    is_something = events.c.call_id.is_not(None) | (events.c.source == "personalization")
+    wanted = *_wanted(org_id, type, status, None), is_something, events.c.status != "unassigned"
     return tx.execute(sa.select(events.c.id).where(*wanted).order_by(events.c.seq)).scalars().all()
 
 
@@ -131,16 +132,9 @@ def set_status(tx: sa.Connection, ids: Collection[str], status: Status, reason: 
     tx.execute(events.update().where(events.c.id.in_(ids)).values(status=status, reason=reason))
 
 
-def send_back(tx: sa.Connection, org_id: str, event_id: str) -> bool:
-    """Make one event due again, with a clean count of attempts; False when there is none with that id."""
-    wanted = events.c.id == event_id, events.c.org_id == org_id
-    result = tx.execute(events.update().where(*wanted).values(**_DUE_AGAIN))
-    return result.rowcount > 0
-
-
-def send_all_back(tx: sa.Connection, ids: Collection[str]) -> None:
-    """Make these events due again, whoever's they are."""
-    tx.execute(events.update().where(events.c.id.in_(ids)).values(**_DUE_AGAIN))
+def send_back(tx: sa.Connection, ids: Collection[str]) -> None:
+    """Make these events due again, with a clean count of attempts."""
+    tx.execute(events.update().where(events.c.id.in_(ids)).values(status="pending", reason=None, attempts=0))
 
 
 def standing(tx: sa.Connection, ids: Collection[str]) -> dict[str, tuple[Status, str | None]]:
