@@ -556,7 +556,6 @@ class ContextualUpdate(Payload):
 
     context_id: Annotated[Text, means("The context.")] = None
     is_superseded: Annotated[Flag, means("Whether a later one replaced it.")] = None
-    reasoned: Annotated[Flag, means("Whether the agent thought about it.")] = None
 
 
 class Turn(Payload):
@@ -585,6 +584,7 @@ class Turn(Payload):
     rag_retrieval_info: Annotated[RagRetrieval | None, means("What was looked up for it.")] = None
     used_static_kb_document_ids: Annotated[list[str] | None, means("Documents that are always in the prompt.")] = None
     reasoning: Annotated[list[Reasoning] | None, means("What the model thought before.")] = None
+    reasoned: Annotated[Flag, means("Whether the model thought before.")] = None
     triggered_guardrails: Annotated[list[Guardrail] | None, means("Guardrails that it touched.")] = None
     platform_event: Annotated[Text, means("user_turn_timeout or skip_turn_wait_elapsed.")] = None
     contextual_update_info: Annotated[ContextualUpdate | None, means("What the application told it.")] = None
