@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client import REGISTRY
 
+from offhook import app as _every_metric  # noqa: F401 - registers them
 from offhook.api import router
 from offhook.api.openapi import document
 
@@ -49,6 +51,13 @@ def test_every_key_of_an_answer_of_the_api_is_documented() -> None:
         key for name, schema in schemas.items() if not name.startswith("ElevenLabs") for key in schema["properties"]
     }
     assert [] == sorted(key for key in keys if not re.search(rf"`{key}`|`{key}\b|\"{key}\"", page))
+
+
+def test_every_metric_is_documented() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    metrics = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("offhook_")}
+    assert [] == sorted(name for name in metrics if f"`{name}" not in page)
+    assert "offhook_accept_seconds" in metrics
 
 
 def _commands_in(page: Path) -> list[str]:
