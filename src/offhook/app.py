@@ -66,7 +66,7 @@ def work(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def house(settings: Settings, *, is_server: bool, with_worker: bool = True) -> AsyncIterator[Deps]:
     """Everything the sockets stand on, opened from the ground up and closed in reverse."""
-    keys = key_ring(settings)
+    keys = settings.key_ring()
     for folder in (settings.data_dir, settings.recordings_dir, settings.bodies_dir):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     await migrations.upgrade(settings)
@@ -133,13 +133,6 @@ def build(deps: Deps) -> tuple[FastAPI, PersonalizationDoor]:
     app = api.build(deps)
     app.router.routes[:0] = doors(post_call, personalization)
     return app, personalization
-
-
-def key_ring(settings: Settings) -> KeyRing:
-    """From OFFHOOK_SECRET_KEY, else from the key file of the data directory, made there on first use."""
-    if settings.secret_key:
-        return KeyRing.from_text(settings.secret_key)
-    return KeyRing.from_file(settings.data_dir / "secret.key")
 
 
 def folders(settings: Settings, keys: KeyRing) -> Folders:
