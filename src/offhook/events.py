@@ -21,11 +21,10 @@ class Part(msgspec.Struct, frozen=True):
     """A stretch of a body that lies in a file instead of the row."""
 
     offset: int  #: where it was cut out: an index into the bytes that stayed
-    encoding: (
-        PartEncoding  #: base64: the file holds the decoded bytes, canonical base64 of them is the text; raw: as it came
-    )
-    file: str  #: name in the recordings folder (base64) or the bodies folder (raw, sealed)
-    size_bytes: int  #: of the file's content, decoded and unsealed
+    encoding: PartEncoding
+    file: str  #: base64: in the recordings folder, and canonical base64 of its first bytes is the text;
+    #: raw: in the bodies folder, sealed, and it holds the text as it came
+    size_bytes: int  #: of those first bytes; of the text
     sha256: str  #: hex, of the same
 
 

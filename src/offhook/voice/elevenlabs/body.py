@@ -1,0 +1,132 @@
+"""A body on its way in: hashed, its recording decoded to disk as it flows by, the rest kept as it came.
+
+No JSON parser can stop inside a string, so long strings are found by their quotes alone and go to disk, whatever they are.
+When the body has ended, the parser of the envelope says which string is the recording, if any is; the others go back to
+where they stood. So recording and envelope cannot disagree about keys, escapes, duplicates or nesting.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+
+import msgspec
+
+from offhook.drafts import sync_folder
+from offhook.events import Audio, Part
+from offhook.voice.cut import Cut
+from offhook.voice.elevenlabs.recording import full_audio
+from offhook.voice.long_strings import LongStrings
+from offhook.voice.parts import Folders, rebuild
+
+__all__ = ["Body", "Folders", "Intake", "rebuild"]
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A whole body."""
+
+    inline: bytes  #: what stays of it; where text was cut out, an empty string is left
+    parts: tuple[Part, ...]  #: what was cut out; `rebuild` puts it back
+    audio: Audio | None
+    sha256: str  #: hex, of the whole as it came
+    size_bytes: int  #: of the whole as it came
+    is_over_limit: bool  #: larger than it may be without its recording: kept whole, but not to be read
+
+
+class Intake:
+    """Takes one body in: `feed` and `finish`, then `keep` it; `discard`, in any case, leaves nothing that was not kept.
+
+    All of it blocks for the disk where the body is large or has a recording, and may be called from any thread. OSError:
+    the disk does not take it.
+    """
+
+    def __init__(self, folders: Folders, limit_bytes: int) -> None:
+        """*limit_bytes*: how large the body may be without its recording."""
+        self._folders = folders
+        self._limit_bytes = limit_bytes
+        self._strings = LongStrings(folders, limit_bytes)
+        self._sha256 = hashlib.sha256()
+        self._size_bytes = 0
+        self._lock = threading.Lock()  # a request may be given up while a thread still works for it
+        self._is_given_up = False
+        self._body: Body | None = None
+
+    @property
+    def has_files(self) -> bool:
+        """Whether something lies on disk that was neither kept nor discarded."""
+        return bool(self._strings.drafts())
+
+    def feed(self, raw: bytes) -> None:
+        """The next piece; pieces of 64 KiB and more cost least."""
+        with self._lock:
+            if not self._is_given_up:
+                self._sha256.update(raw)
+                self._size_bytes += len(raw)
+                self._strings.feed(raw)
+
+    def finish(self) -> Body:
+        """The body has ended; nothing of it is visible yet."""
+        with self._lock:
+            self._strings.finish()
+            recording = self._recording()
+            is_over_limit = self._without(recording) > self._limit_bytes
+            cuts = self._strings.cuts if is_over_limit else [recording] if recording else []
+            inline, parts = self._strings.settled(cuts)
+            self._body = Body(
+                inline=inline,
+                parts=parts,
+                audio=recording.audio() if recording else None,
+                sha256=self._sha256.hexdigest(),
+                size_bytes=self._size_bytes,
+                is_over_limit=is_over_limit,
+            )
+            return self._body
+
+    def raw_pieces(self) -> Iterator[bytes]:
+        """The finished body once more, as it came; before or after it is kept."""
+        body = self._finished()
+        return rebuild(body.inline, body.parts, self._folders)
+
+    def keep(self) -> None:
+        """Make the files of the finished body durable, then visible; without files there is nothing to do.
+
+        OSError: discard it. An fsync that failed is never tried again.
+        """
+        with self._lock:
+            names = _files_of(self._finished())
+            for draft in self._strings.drafts():
+                if draft.name in names:
+                    draft.keep()
+                else:
+                    draft.discard()
+            if names:
+                sync_folder(self._folders.recordings)
+                sync_folder(self._folders.bodies)
+            self._strings.let_go()
+
+    def discard(self) -> None:
+        """Leave nothing that was not kept, and take nothing more."""
+        with self._lock:
+            self._is_given_up = True
+            for draft in self._strings.drafts():
+                draft.discard()
+            self._strings.let_go()
+
+    def _recording(self) -> Cut | None:
+        """The cut that is full_audio; None without one, and of a body that is not to be read."""
+        if self._strings.overflow is not None:
+            return None
+        found = full_audio(bytes(self._strings.stays), self._strings.cuts)
+        if isinstance(found, tuple):
+            found = self._strings.cut_out(*found)
+        return found if found and not found.is_empty and self._without(found) <= self._limit_bytes else None
+
+    def _without(self, recording: Cut | None) -> int:
+        return self._size_bytes - (recording.size_bytes if recording else 0)
+
+    def _finished(self) -> Body:
+        assert self._body is not None, "finish() comes first"
+        return self._body
+
+
+def _files_of(body: Body) -> set[str]:
+    return {part.file for part in body.parts} | ({body.audio.file} if body.audio else set())
