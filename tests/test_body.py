@@ -671,6 +671,17 @@ def test_what_is_kept_stays_when_the_rest_is_discarded(folders: Folders) -> None
     assert b"ABC" == recording(folders, body)
 
 
+def test_what_was_kept_can_be_taken_back(folders: Folders) -> None:
+    first = kept(folders, audio_event(b"ABC"))
+    intake, _ = taken(folders, [audio_event(b"ABC")])
+    intake.keep()
+    assert 2 == len(files(folders))
+    intake.take_back()
+    intake.take_back()
+    assert b"ABC" == recording(folders, first)
+    assert 1 == len(files(folders))
+
+
 def test_the_same_recording_twice_lies_there_twice(folders: Folders) -> None:
     first, second = kept(folders, audio_event(b"ABC")), kept(folders, audio_event(b"ABC"))
     assert first.audio is not None

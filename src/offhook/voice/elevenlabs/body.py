@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from offhook.drafts import sync_folder
+from offhook.drafts import Draft, sync_folder
 from offhook.events import Audio, Part
 from offhook.voice.cut import Cut
 from offhook.voice.elevenlabs.recording import full_audio
@@ -44,6 +44,7 @@ class Intake:
         self._folders = folders
         self._limit_bytes = limit_bytes
         self._strings = LongStrings(folders, limit_bytes)
+        self._kept: list[Draft] = []
         self._sha256 = hashlib.sha256()
         self._size_bytes = 0
         self._lock = threading.Lock()  # a request may be given up while a thread still works for it
@@ -96,12 +97,20 @@ class Intake:
             for draft in self._strings.drafts():
                 if draft.name in names:
                     draft.keep()
+                    self._kept.append(draft)
                 else:
                     draft.discard()
             if names:
                 sync_folder(self._folders.recordings)
                 sync_folder(self._folders.bodies)
             self._strings.let_go()
+
+    def take_back(self) -> None:
+        """Remove what was kept: no event holds it, because the very same body is on file with files of its own."""
+        with self._lock:
+            for draft in self._kept:
+                draft.discard()
+            self._kept.clear()
 
     def discard(self) -> None:
         """Leave nothing that was not kept, and take nothing more."""
