@@ -182,6 +182,15 @@ async def test_an_agent_that_is_known_is_not_learnt_again(
     assert ("Reception", False) == (agent.name, agent.is_learnt)
 
 
+async def test_an_agent_first_met_without_a_name_gets_the_one_it_is_called_by_later(
+    acme: NewOrganization, database: Database
+) -> None:
+    for name in (None, "Reception", "Somebody else"):
+        await database.write(organizations.learn_agent, acme.id, "agent_1", name, NOW)
+    (agent,) = await database.read(organizations.agents_of, acme.id)
+    assert ("Reception", True) == (agent.name, agent.is_learnt)
+
+
 async def test_registering_an_agent_again_without_a_name_keeps_the_name(
     acme: NewOrganization, database: Database
 ) -> None:

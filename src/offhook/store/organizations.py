@@ -275,11 +275,16 @@ def add_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, n
 
 
 def learn_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, now: float) -> None:
-    """Remember that a proven event of *org_id* named this agent. Nothing changes when it is known."""
-    if tx.scalar(sa.select(agents.c.agent_id).where((agents.c.org_id == org_id) & (agents.c.agent_id == agent_id))):
+    """Remember that a proven event of *org_id* named this agent; of one that is known, at most its missing name."""
+    is_it = (agents.c.org_id == org_id) & (agents.c.agent_id == agent_id)
+    known = tx.execute(sa.select(agents.c.name).where(is_it)).first()
+    if known is None:
+        row = {"org_id": org_id, "agent_id": agent_id, "name": name, "is_learnt": True, "created_at": now}
+        insert_new(tx, agents, [row])
+    elif known.name is None and name:
+        tx.execute(sa.update(agents).where(is_it).values(name=name))
+    else:
         return
-    row = {"org_id": org_id, "agent_id": agent_id, "name": name, "is_learnt": True, "created_at": now}
-    insert_new(tx, agents, [row])
     _raise_version(tx)
 
 
