@@ -79,7 +79,7 @@ class Api:
 
 @contextlib.asynccontextmanager
 async def running_api(settings: Settings) -> AsyncIterator[Api]:
-    async with app.house(settings, is_server=True) as deps:
+    async with app.house(settings, is_server=True, with_worker=False) as deps:
         api = Api(deps)
         await deps.database.write(organizations.create, deps.keys, api.org, NOW)
         async with api.client:

@@ -2,8 +2,6 @@
 
 import time
 
-import pytest
-
 from offhook.store.tables import contacts
 from tests.api import NOW, Api, hex_id
 
@@ -55,29 +53,28 @@ async def test_calls_of_one_instant_are_on_one_page_each(api: Api) -> None:
     assert sorted(hex_id(n) for n in range(1, 6)) == sorted(page[0] for page in pages)
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ({"status": "busy"}, {2}),
-        ({"status": "completed"}, {1, 3}),
-        ({"direction": "outbound"}, {3}),
-        ({"agentId": "agent_2"}, {3}),
-        ({"agentId": "agent_\0" + "2"}, {3}),
-        ({"contactId": hex_id(77)}, {1}),
-        ({"contactId": hex_id(78)}, set()),
-        ({"q": "ADDRESS"}, {1}),
-        ({"q": "Refund"}, {3}),
-        ({"q": "(604) 555"}, {3}),
-        ({"q": "+1 604-555-0199"}, {3}),
-        ({"q": "back office"}, {3}),
-        ({"q": "morgan"}, {1}),
-        ({"q": "100%"}, set()),
-        ({"q": ""}, {1, 2, 3}),
-        ({"q": "address", "status": "busy"}, set()),
-        ({"unknown": "is ignored"}, {1, 2, 3}),
-    ],
-)
-async def test_calls_are_found_by(api: Api, query: dict[str, str], found: set[int]) -> None:
+FOUND_BY: list[tuple[dict[str, str], set[int]]] = [
+    ({"status": "busy"}, {2}),
+    ({"status": "completed"}, {1, 3}),
+    ({"direction": "outbound"}, {3}),
+    ({"agentId": "agent_2"}, {3}),
+    ({"agentId": "agent_\0" + "2"}, {3}),
+    ({"contactId": hex_id(77)}, {1}),
+    ({"contactId": hex_id(78)}, set()),
+    ({"q": "ADDRESS"}, {1}),
+    ({"q": "Refund"}, {3}),
+    ({"q": "(604) 555"}, {3}),
+    ({"q": "+1 604-555-0199"}, {3}),
+    ({"q": "back office"}, {3}),
+    ({"q": "morgan"}, {1}),
+    ({"q": "100%"}, set()),
+    ({"q": ""}, {1, 2, 3}),
+    ({"q": "address", "status": "busy"}, set()),
+    ({"unknown": "is ignored"}, {1, 2, 3}),
+]
+
+
+async def test_calls_are_found_by_every_filter(api: Api) -> None:
     person = {"id": hex_id(77), "org_id": api.org.id, "first_name": "Alex", "last_name": "Morgan", "emails": "[]"}
     more = {"source": "call", "created_at": NOW, "updated_at": NOW, "search_text": "alex morgan"}
     await api.insert(contacts, {**person, **more})
@@ -87,30 +84,29 @@ async def test_calls_are_found_by(api: Api, query: dict[str, str], found: set[in
         {"id": hex_id(3), "direction": "outbound", "agent_id": "agent_2", "agent_name": "Back Office",
          "to_number": "+16045550199", "title": "A refund"},
     )  # fmt: skip
-    assert {hex_id(n) for n in found} == set(await listed(api, **query))
+    for query, found in FOUND_BY:
+        assert (query, {hex_id(n) for n in found}) == (query, set(await listed(api, **query)))
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ({"from": "2025-05-18T15:04:01.250Z"}, {2, 3}),
-        ({"to": "2025-05-18T15:04:01.250Z"}, {1}),
-        ({"from": "2025-05-18T11:04:01.250-04:00", "to": "2025-05-18T17:04:02+02:00"}, {2}),
-        ({"from": "2025-05-18T11:04:01.250"}, {2, 3}),
-        ({"from": "2025-05-18 11:04:01"}, {2, 3}),
-        ({"from": "2025-05-18"}, {2, 3}),
-        ({"from": "2025-05-19"}, {3}),
-        ({"to": "2025-05-19"}, {1, 2}),
-        ({"from": "2025-05-19", "to": "2025-05-19"}, set()),
-    ],
-)
-async def test_times_are_inclusive_and_exclusive_and_bare_dates_are_in_the_organisations_zone(
-    api: Api, query: dict[str, str], found: set[int]
-) -> None:
+BETWEEN: list[tuple[dict[str, str], set[int]]] = [
+    ({"from": "2025-05-18T15:04:01.250Z"}, {2, 3}),
+    ({"to": "2025-05-18T15:04:01.250Z"}, {1}),
+    ({"from": "2025-05-18T11:04:01.250-04:00", "to": "2025-05-18T17:04:02+02:00"}, {2}),
+    ({"from": "2025-05-18T11:04:01.250"}, {2, 3}),
+    ({"from": "2025-05-18 11:04:01"}, {2, 3}),
+    ({"from": "2025-05-18"}, {2, 3}),
+    ({"from": "2025-05-19"}, {3}),
+    ({"to": "2025-05-19"}, {1, 2}),
+    ({"from": "2025-05-19", "to": "2025-05-19"}, set()),
+]
+
+
+async def test_times_are_inclusive_and_exclusive_and_bare_dates_are_in_the_organisations_zone(api: Api) -> None:
     midnight = 1_747_627_200.0  # 2025-05-19T00:00:00 in Toronto
     moments = {1: NOW - 86_400, 2: NOW, 3: midnight}
     await api.add_calls(*({"id": hex_id(n), "happened_at": at, "started_at": at} for n, at in moments.items()))
-    assert {hex_id(n) for n in found} == set(await listed(api, **query))
+    for query, found in BETWEEN:
+        assert (query, {hex_id(n) for n in found}) == (query, set(await listed(api, **query)))
 
 
 async def test_a_plus_that_was_not_escaped_is_still_an_offset(api: Api) -> None:
@@ -119,21 +115,20 @@ async def test_a_plus_that_was_not_escaped_is_still_an_offset(api: Api) -> None:
     assert 1 == answer.json()["total"]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("limit", "ten"), ("limit", "-1"), ("limit", "1.5"), ("limit", ""), ("limit", "٣"), ("limit", "0x10"),
-        ("offset", "x"), ("offset", "-1"), ("status", "ringing"), ("direction", "sideways"), ("contactId", "7"),
-        ("contactId", ""), ("contactId", "G" * 24), ("from", "yesterday"), ("to", "2025-02-30"), ("from", ""),
-        ("from", "9999999999"), ("q", "x" * 201),
-    ],
-)  # fmt: skip
-async def test_what_cannot_be_used_is_refused_by_its_name(api: Api, field: str, value: str) -> None:
-    answer = await api.get("/api/calls/history", **{field: value})
-    assert 400 == answer.status_code
-    said = answer.json()
-    assert said["error"].startswith(field)
-    assert ("bad_input", False, {"field": field}) == (said["code"], said["success"], said["details"])
+UNUSABLE = [
+    ("limit", "ten"), ("limit", "-1"), ("limit", "1.5"), ("limit", ""), ("limit", "٣"), ("limit", "0x10"),
+    ("offset", "x"), ("offset", "-1"), ("status", "ringing"), ("direction", "sideways"), ("contactId", "7"),
+    ("contactId", ""), ("contactId", "G" * 24), ("from", "yesterday"), ("to", "2025-02-30"), ("from", ""),
+    ("from", "9999999999"), ("q", "x" * 201),
+]  # fmt: skip
+
+
+async def test_what_cannot_be_used_is_refused_by_its_name(api: Api) -> None:
+    for field, value in UNUSABLE:
+        answer = await api.get("/api/calls/history", **{field: value})
+        said = answer.json()
+        assert (400, field) == (answer.status_code, said["error"][: len(field)])
+        assert ("bad_input", False, {"field": field}) == (said["code"], said["success"], said["details"])
 
 
 async def test_a_limit_above_500_gives_500_and_numbers_beyond_measure_are_taken(api: Api) -> None:
@@ -144,18 +139,22 @@ async def test_a_limit_above_500_gives_500_and_numbers_beyond_measure_are_taken(
     assert [] == await listed(api, offset="9" * 40)
 
 
-async def test_a_hundred_thousand_calls_are_listed_in_a_tenth_of_a_second(api: Api) -> None:
+async def test_the_last_page_of_many_calls_costs_little_more_than_the_first(api: Api) -> None:
     words = "The caller asked to move the appointment. " * 40
-    await api.add_calls(*({"id": hex_id(n), "happened_at": NOW + n, "transcript": words} for n in range(100_000)))
+    await api.add_calls(*({"id": hex_id(n), "happened_at": NOW + n, "transcript": words} for n in range(50_000)))
     await api.settle()
-    for query in ({}, {"offset": "99900"}, {"from": "2025-05-18"}, {"status": "completed"}):
-        assert 0.1 > min([await took_s(api, query) for _ in range(5)])
+    first, last = await took_s(api, offset="0"), await took_s(api, offset="49900")
+    assert last < 8 * first  # 2 to 3 times where the index alone cuts out the page, 45 times where rows are passed over
 
 
-async def took_s(api: Api, query: dict[str, str]) -> float:
-    begun = time.perf_counter()
-    assert 50 == len(await listed(api, **query))
-    return time.perf_counter() - begun
+async def took_s(api: Api, **query: str) -> float:
+    """The quickest of five."""
+    took = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        assert 50 == len(await listed(api, **query))
+        took.append(time.perf_counter() - begun)
+    return min(took)
 
 
 async def test_one_call_has_its_transcript_analysis_notes_and_context(api: Api) -> None:
@@ -200,12 +199,11 @@ async def test_calls_of_another_organisation_are_not_there(api: Api) -> None:
             assert (404, "not_found") == (answer.status_code, answer.json()["code"])
 
 
-@pytest.mark.parametrize("call_id", [hex_id(404), "history2", "A" * 24, "%00" * 24, "..%2f..", "1" * 25, "é" * 24])
-async def test_an_id_that_is_none_is_not_found(api: Api, call_id: str) -> None:
-    for path in ("", "/recording", "/audio"):
-        answer = await api.client.get(f"/api/calls/{call_id}{path}")
-        assert 404 == answer.status_code
-        assert answer.json()["success"] is False
+async def test_an_id_that_is_none_is_not_found(api: Api) -> None:
+    for call_id in (hex_id(404), "history2", "A" * 24, "%00" * 24, "..%2f..", "1" * 25, "é" * 24):
+        for path in ("", "/recording", "/audio"):
+            answer = await api.client.get(f"/api/calls/{call_id}{path}")
+            assert (404, False) == (answer.status_code, answer.json()["success"])
 
 
 async def test_times_that_no_calendar_knows_are_null(api: Api) -> None:

@@ -4,8 +4,6 @@ import hashlib
 import json
 from typing import Any
 
-import pytest
-
 from offhook import events
 from offhook.events import UNASSIGNED, Event, Part
 from offhook.refusals import Refusal
@@ -71,12 +69,13 @@ async def test_events_are_newest_first_and_found_by_type_status_and_call(api: Ap
     assert [first] == [e["_id"] for e in (await api.get("/api/events", limit="1", offset="1")).json()["data"]]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("status", "lost"), ("callId", "1"), ("limit", "all"), ("type", "x" * 201)]
-)
-async def test_what_cannot_be_used_is_refused_by_its_name(api: Api, field: str, value: str) -> None:
-    answer = await api.get("/api/events", **{field: value})
-    assert (400, True) == (answer.status_code, answer.json()["error"].startswith(field))
+UNUSABLE = [("status", "lost"), ("callId", "1"), ("limit", "all"), ("type", "x" * 201)]
+
+
+async def test_what_cannot_be_used_is_refused_by_its_name(api: Api) -> None:
+    for field, value in UNUSABLE:
+        answer = await api.get("/api/events", **{field: value})
+        assert (400, True) == (answer.status_code, answer.json()["error"].startswith(field))
 
 
 async def test_one_event_tells_what_it_said_without_its_secrets(api: Api) -> None:
@@ -114,11 +113,14 @@ async def test_a_body_beyond_measure_is_not_shown(api: Api) -> None:
     assert (None, "The body is longer than the 4 MiB that are shown.") == (event["payload"], event["payloadNote"])
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": NaN}', b"\x1f\x8b\x08"])
-async def test_a_body_that_is_no_json_is_not_shown(api: Api, body: bytes) -> None:
-    event = await detail(api, await file(api, body, status="quarantined", reason="The body is no JSON."))
-    assert (None, "The body is no JSON.") == (event["payload"], event["reason"])
-    assert event["payloadNote"]
+UNREADABLE = [b"", b"{", b"\xff", b"[" * 100_000, b'{"a": NaN}', b"\x1f\x8b\x08"]
+
+
+async def test_a_body_that_is_no_json_is_not_shown(api: Api) -> None:
+    for body in UNREADABLE:
+        event = await detail(api, await file(api, body, status="quarantined", reason="The body is no JSON."))
+        assert (None, "The body is no JSON.") == (event["payload"], event["reason"])
+        assert event["payloadNote"]
 
 
 async def test_a_body_whose_seal_is_broken_is_said_not_guessed(api: Api) -> None:
