@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -62,6 +62,7 @@ from offhook.simulator.command import simulate
 from offhook.simulator.report import Tally
 from offhook.simulator.scenarios import Failure, Scenario
 from offhook.simulator.speech import FRAME_BYTES, FRAME_S, index, silence, spoken, voice_of, words_sha256
+from tests.services import Server, eventually
 
 WEBHOOK_SECRET = "wsec_receiver"
 TOOL_SECRET = "oht_receiver"
@@ -514,15 +515,15 @@ async def test_another_program_at_that_address_is_one_sentence() -> None:
 # The command
 
 
-async def command(*arguments: str, stop_after_s: float | None = None) -> tuple[int | None, str, str]:
+async def command(*arguments: str, stop_once: Callable[[], Any] | None = None) -> tuple[int | None, str, str]:
     """Exit code, standard output, standard error."""
     script = "import sys; from cyclopts import App; from offhook.simulator.command import simulate; app = App();"
     script += "app.default(simulate); sys.exit(app(result_action='return_value'))"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    if stop_after_s is not None:
-        await asyncio.sleep(stop_after_s)
+    if stop_once is not None:
+        await asyncio.to_thread(eventually, stop_once, within_s=30)
         process.send_signal(signal.SIGINT)
     out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
@@ -569,7 +570,7 @@ async def test_a_refusal_is_exit_code_one_and_a_sentence() -> None:
 async def test_ctrl_c_ends_with_the_summary() -> None:
     async with receiving() as receiver:
         wishes = ["--url", receiver.url, *secrets_of(), "--calls", "100000", "--rate", "20"]
-        code, out, err = await command(*wishes, stop_after_s=2.5)
+        code, out, err = await command(*wishes, stop_once=lambda: receiver.kinds()["post_call_audio"])
     assert (0, "Stopped.\n") == (code, err)
     assert "transcription" in out
 
@@ -598,3 +599,34 @@ def test_an_organisation_of_no_database_is_one_sentence(tmp_path: Path, monkeypa
     with pytest.raises(Mistake, match="There is no offhook database at"):
         simulate(org="Acme Corp")
     assert [] == os.listdir(tmp_path)
+
+
+# A real offhook
+
+
+@pytest.mark.parametrize("disturbance", [[], ["--chaos"]], ids=["orderly", "chaos"])
+def test_a_real_offhook_understands_every_call_whole(server: Server, disturbance: list[str]) -> None:
+    wishes = ["--org", server.org_id, "--url", server.base_url, "--calls", "18", "--rate", "0", "--json"]
+    summary = json.loads(server.offhook("simulate", *wishes, *disturbance))
+    assert (18, summary["sent"], 0) == (summary["calls"], summary["accepted"], summary["skipped"])
+    calls = eventually(lambda: whole_calls(server, 18))
+    assert {"completed": 16} == {status: n for status, n in Counter(c["status"] for c in calls).items() if n > 2}
+    heard = {hashlib.sha256(spoken(scenario).mp3).hexdigest() for scenario in SCENARIOS}
+    assert heard == {recording["sha256"] for call in calls for recording in call["recordings"]}
+
+
+def whole_calls(server: Server, wanted: int) -> list[dict[str, Any]]:
+    """Every call, once all are there with what belongs to them; else none."""
+    calls: list[dict[str, Any]] = server.get("/api/calls/history", limit="500").json()["calls"]
+    is_whole = all(
+        call["summary"] and call["recordings"] for call in calls if call["status"] in ("completed", "in-progress")
+    )
+    return calls if is_whole and len(calls) == wanted else []
+
+
+def test_the_lent_secret_expires_and_the_organisations_own_stays(server: Server) -> None:
+    server.offhook("simulate", "--org", server.org_id, "--url", server.base_url, "--calls", "1", "--rate", "0")
+    secrets = json.loads(server.offhook("org", "show", server.org_id, "--json"))["secrets"]
+    tools = {secret["label"]: secret for secret in secrets if secret["secret"] == "tool-secret"}
+    assert {"", "simulate"} == tools.keys()
+    assert (None, True) == (tools[""]["expires_at"], tools["simulate"]["expires_at"] is not None)

@@ -250,10 +250,8 @@ offhook is up, and calls come in for "{ORGANIZATION}". Ctrl-C ends it.
 
 def _farewell(settings: Settings, understood: Understood) -> str:
     faults = f" {understood.faults} did not go well." if understood.faults else ""
-    return (
-        f"{understood.calls} calls understood, {understood.recordings} recordings kept, {understood.missed} missed calls "
-        f"noted.{faults} All of it stays in {settings.data_dir}."
-    )
+    counted = f"{understood.calls} calls, {understood.recordings} recordings, {understood.missed} missed"
+    return f"Understood: {counted}.{faults} All of it stays in {settings.data_dir}."
 
 
 def _print(console: Console, text: str) -> None:
