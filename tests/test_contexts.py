@@ -129,6 +129,12 @@ async def test_endless_ids_find_their_call_and_only_theirs(database: Database) -
     assert ["Alex 1", None] == await recalled(database, wanted(call_sid=endless + "1"), wanted(call_sid=endless + "2"))
 
 
+async def test_a_request_that_says_nothing_leaves_no_row(database: Database) -> None:
+    nothing = asked(1, START, ORG, conversation_id=None, call_sid=None, caller=None)
+    await database.write(contexts.remember, [nothing])
+    assert 0 == await database.write(contexts.forget_before, START + DAY_S)
+
+
 async def test_old_contexts_can_be_forgotten(database: Database) -> None:
     await database.write(contexts.remember, [asked(1), asked(2, START + 1)])
     assert 1 == await database.write(contexts.forget_before, START + 1)

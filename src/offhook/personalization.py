@@ -26,7 +26,7 @@ T = TypeVar("T")
 NO_MATCH = b"{}"  #: the call proceeds, and the agent greets a stranger
 
 _encode = msgspec.json.Encoder().encode
-_greetings = Counter("offhook_greetings_total", "Callers, by how they were greeted", ("as_",))
+_greetings = Counter("offhook_greetings_total", "Callers, by how they were greeted", ("outcome",))
 _AS_KNOWN, _AS_STRANGER, _AS_LATE, _AS_FAULT = map(_greetings.labels, ("known", "stranger", "late", "fault"))
 
 

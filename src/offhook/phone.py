@@ -14,14 +14,14 @@ _NORTH_AMERICAN = re.compile(r"\+1[2-9][0-9]{9}\Z", re.ASCII)
 #: What follows a sign that begins a number; letters may stand for digits (1-800-FLOWERS) but not begin it.
 _NUMBER = re.compile(r"[+\uff0b(\[\s]*\d")
 _NOT_DIGITS = re.compile(r"\D")
-_MAX_SPELLING_CHARS = 64
+_MAX_NUMBER_CHARS = 64
+_MAX_ADDRESS_CHARS = 256  #: of a SIP address around it; longer ones are not held in memory either
 
 #: Twilio's callers without a number: anonymous, restricted, blocked, unknown, unavailable, typed on a keypad.
 #: https://help.twilio.com/articles/223179988, read 2026-10.
 _TYPED_WORDS = frozenset({"266696687", "7378742833", "2562533", "8656696", "86282452253"})
 
 
-@lru_cache(maxsize=65_536)
 def e164(spelling: str, country: str = DEFAULT_COUNTRY) -> str | None:
     """*spelling* in E.164, or None for what is no number (withheld, anonymous, a SIP name).
 
@@ -30,8 +30,13 @@ def e164(spelling: str, country: str = DEFAULT_COUNTRY) -> str | None:
     """
     if _NORTH_AMERICAN.match(spelling):
         return spelling
+    return _read(spelling, country) if len(spelling) <= _MAX_ADDRESS_CHARS else None
+
+
+@lru_cache(maxsize=32_768)
+def _read(spelling: str, country: str) -> str | None:
     words = _user_part(spelling)
-    if not _NUMBER.match(words) or len(words) > _MAX_SPELLING_CHARS or words.lstrip("+") in _TYPED_WORDS:
+    if not _NUMBER.match(words) or len(words) > _MAX_NUMBER_CHARS or words.lstrip("+") in _TYPED_WORDS:
         return None
     readings = [number for reading in _readings(words, country) if (number := _parsed(*reading))]
     for holds in (_is_likely, _is_possible):

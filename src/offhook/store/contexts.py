@@ -17,6 +17,7 @@ _CLOCKS_DIFFER_S = 5.0
 
 _MAX_ID_CHARS = 256  #: as it is kept; what finds it again is made from the whole
 _IDS = ("conversation_id", "call_sid", "agent_id")
+_KEYS = (contexts.c.call_sid_key, contexts.c.conversation_key, contexts.c.numbers_key)
 _OLDEST_FIRST = (contexts.c.asked_at, contexts.c.event_id)
 _NEWEST_FIRST = (contexts.c.asked_at.desc(), contexts.c.event_id.desc())
 
@@ -61,8 +62,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def remember(tx: sa.Connection, asked: Iterable[Asked]) -> None:
-    """Keep the contexts; the same event again is the same row."""
-    upsert(tx, contexts, [_row(one) for one in asked])
+    """Keep the contexts, but for those that nothing could find; the same event again is the same row."""
+    rows = map(_row, asked)
+    upsert(tx, contexts, [row for row in rows if any(row[column.name] for column in _KEYS)])
 
 
 def recall(tx: sa.Connection, wanted: Sequence[Wanted]) -> list[Context | None]:
