@@ -84,17 +84,18 @@ async def list_(*, json: Json = False) -> None:
 
 @app.command(help_epilogue='Examples:\n  offhook org show "Acme Corp"\n  offhook org show 5e0a... --json\n')
 async def show(org: Org, /, *, json: Json = False) -> None:
-    """Show an organisation: settings, addresses, agents, numbers, and when each secret was used last."""
+    """Show an organisation: its addresses, agents, numbers, and when each secret was used last."""
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
         secrets = await here.database.read(organizations.secrets_of, found.id)
         agents = await here.database.read(organizations.agents_of, found.id)
         numbers = await here.database.read(organizations.numbers_of, found.id)
-    facts = _facts(found) | _addresses(found.id, here.settings)
+    addresses = _addresses(found.id, here.settings)
     if json:
-        print_json(facts | _parts(secrets, agents, numbers))
+        print_json(_facts(found) | addresses | _parts(secrets, agents, numbers))
     else:
-        _print_organization(facts, secrets, agents, numbers)
+        print_facts([*_heading(found), *addresses.items()])
+        _print_tables(secrets, agents, numbers)
 
 
 @app.command(
@@ -115,7 +116,7 @@ async def set_(
     if json:
         print_json(_facts(changed))
     else:
-        print_facts(_heading(_facts(changed)))
+        print_facts(_heading(changed))
 
 
 @app.command(
@@ -231,11 +232,7 @@ OFFHOOK_PUBLIC_URL to its address; `offhook org show {id}` shows them again.
 """
 
 
-def _print_organization(
-    facts: dict[str, Any], secrets: list[Secret], agents: list[Agent], numbers: list[Number]
-) -> None:
-    addresses = ("webhook_url", facts["webhook_url"]), ("personalization_url", facts["personalization_url"])
-    print_facts((*_heading(facts), ("made", facts["created_at"]), *addresses))
+def _print_tables(secrets: list[Secret], agents: list[Agent], numbers: list[Number]) -> None:
     print()
     print_table(
         ("secret", "made", "last used", "valid until"),
@@ -253,13 +250,13 @@ def _print_organization(
     print_table(("number", "label"), ((one.number, one.label) for one in numbers))
 
 
-def _heading(facts: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(key, facts[key]) for key in ("id", "name", "timezone", "country")]
+def _heading(organization: Organization) -> list[tuple[str, Any]]:
+    return [*(_facts(organization) | {"created_at": clock(organization.created_at)}).items()]
 
 
 def _ending(secret: Secret) -> str | None:
     if secret.expires_at is None:
-        return "replaced"
+        return "it is replaced"
     ended = "ended " if secret.expires_at <= time.time() else ""
     return f"{ended}{clock(secret.expires_at)}"
 
