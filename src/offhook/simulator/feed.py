@@ -52,8 +52,8 @@ class Feed:
         elif kind == "personalization":
             self._say("greeting", call, f"{_greeted(answer.said)}, {latency}", "cyan")
         elif answer.delivery.is_repeat:
-            known = "known already" if answer.said.get("deduplicated") else "taken for new"
-            self._say("again", call, f"the {kind} came twice: {known}, {latency}", "dim")
+            known = "deduplicated" if answer.said.get("deduplicated") else "not recognised"
+            self._say("again", call, f"{kind}: {known}, {latency}", "dim")
         else:
             self._watching.create_task(self._show(call, answer))
 
@@ -67,9 +67,7 @@ class Feed:
             await asyncio.sleep(_LOOK_EVERY_S)
         if seen:
             setattr(self.understood, sight.counted_as, getattr(self.understood, sight.counted_as) + 1)
-            self._say(
-                sight.word, call, f"{sight.said_of(known)}, visible after {_ms(time.monotonic() - begun)}", sight.style
-            )
+            self._say(sight.word, call, f"{sight.said_of(known)}, in {_ms(time.monotonic() - begun)}", sight.style)
         else:
             self.understood.faults += 1
             self._say("lost", call, f"the {answer.delivery.kind} was acknowledged and did not show up", "red")
@@ -85,8 +83,9 @@ class Feed:
         return msgspec.json.decode(response.content, type=Json)["call"] if response.status_code == 200 else {}
 
     def _say(self, word: str, call: Call | Attempt, what: str, style: str) -> None:
-        who = _who(call)
-        line = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (f"{word:<9}", style), "  ", f"{who}  ", what)
+        """The news first: on a narrow terminal it is the two ends of the line that are cut short."""
+        clock = time.strftime("%H:%M:%S")
+        line = Text.assemble((clock, "dim"), "  ", (f"{word:<9}", style), f"  {what:<46}  ", (_who(call), "dim"))
         if self._console.is_terminal:
             self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
         else:
