@@ -56,7 +56,7 @@ def audio(mp3: bytes, conversation_id: str = "conv_1") -> bytes:
     return json.dumps({"type": "post_call_audio", "event_timestamp": 1_747_580_642, "data": data}).encode()
 
 
-def post(server: Server, content: Any, path: str = DOOR, **headers: str) -> httpx.Response:
+def post(server: Server, content: Any, path: str = DOOR, **headers: str | bytes) -> httpx.Response:
     return httpx.post(server.base_url + path, content=content, headers=headers, timeout=60)
 
 
@@ -102,7 +102,7 @@ def test_every_refusal_looks_the_same_and_keeps_nothing(server: Server) -> None:
     refused = [
         post(server, body),
         post(server, body, **{"ElevenLabs-Signature": ""}),
-        post(server, body, **{"ElevenLabs-Signature": "t=١٢٣,v0=00"}),
+        post(server, body, **{"ElevenLabs-Signature": "t=１,v0=00".encode()}),
         post(server, body, **{"ElevenLabs-Signature": good[:-1] + ("0" if good[-1] != "0" else "1")}),
         post(server, body, f"{DOOR}?org={'f' * 24}", **{"ElevenLabs-Signature": good}),
         post(server, body + b" ", **{"ElevenLabs-Signature": good}),

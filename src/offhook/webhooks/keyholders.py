@@ -43,8 +43,7 @@ class Keyholders:
 
         It cannot be repeated from memory, so what changed beside this server is looked up first.
         """
-        with contextlib.suppress(Unavailable):  # what was known before is still true
-            await self._directory.refresh()
+        await self.looks_again()
         candidates = self._named_by(knock)
         return None if candidates is None else _trial(signature, candidates)
 
@@ -53,12 +52,14 @@ class Keyholders:
 
         TurnedAway when there is none; Unavailable when the database, which may know another secret, does not answer.
         """
-        if arrival.trial is not None:
-            return _signer_of(arrival.trial)
-        trial = await self._trial(knock, signature, arrival)
-        if trial.signer() is None and await self._directory.refresh():
+        trial = arrival.trial or await self._trial(knock, signature, arrival)
+        signer = trial.signer()
+        if signer is None and arrival.trial is None and await self._directory.refresh():
             trial = await self._trial(knock, signature, arrival)
-        return _signer_of(trial)
+            signer = trial.signer()
+        if signer is None:
+            raise TurnedAway("signature" if trial.candidates else "organization")
+        return signer
 
     def narrowed(self, org_ids: Sequence[str], envelope: Envelope | None) -> Sequence[str]:
         """Those of *org_ids*, which share the secret that signed, to which the agent or the called number belongs."""
@@ -68,6 +69,12 @@ class Keyholders:
                 if common:
                     return common
         return org_ids
+
+    async def looks_again(self) -> bool:
+        """Whether something changed beside this server; when the database is down, what was known before is still true."""
+        with contextlib.suppress(Unavailable):
+            return await self._directory.refresh()
+        return False
 
     async def _trial(self, knock: Knock, signature: Signature, arrival: Arrival[Trial]) -> Trial:
         candidates = self._named_by(knock)
@@ -120,13 +127,6 @@ async def org_of_token(directory: Directory, token: str, *, may_fail: bool = Fal
 def _trial(signature: Signature, candidates: Sequence[WebhookSecret]) -> Trial:
     """Without candidates it costs what it costs with one: nobody learns from the time which organisations exist."""
     return Trial(Prover(signature, [candidate.secret for candidate in candidates]), candidates)
-
-
-def _signer_of(trial: Trial) -> WebhookSecret:
-    signer = trial.signer()
-    if signer is None:
-        raise TurnedAway("signature" if trial.candidates else "organization")
-    return signer
 
 
 def _feed(prover: Prover, pieces: Iterable[bytes]) -> None:

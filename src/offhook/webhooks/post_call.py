@@ -42,6 +42,8 @@ _LOOK_UP_S = 1.0
 _USED = frozenset({"post_call_transcription", "post_call_audio", "call_initiation_failure"})
 
 _accepted = Counter("offhook_events_accepted_total", "Post-call events answered with 200, by type", ["type"])
+_accepted_by_type = {type: _accepted.labels(type) for type in _USED}
+_accepted_other = _accepted.labels("other")
 _accept_s = Histogram("offhook_accept_seconds", "From the request's head to its answer", buckets=(
     0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60,
 ))  # fmt: skip
@@ -142,6 +144,8 @@ class PostCallDoor:
         org_ids = self._keyholders.narrowed(signer.org_ids, envelope)
         if len(org_ids) > 1 and envelope is not None and envelope.conversation_id is not None:
             org_ids = await self._orgs_of_conversation(org_ids, envelope.conversation_id) or org_ids
+        if len(org_ids) > 1 and await self._keyholders.looks_again():
+            org_ids = self._keyholders.narrowed(org_ids, envelope)
         return org_ids[0] if len(org_ids) == 1 else UNASSIGNED
 
     async def _orgs_of_conversation(self, org_ids: Sequence[str], conversation_id: str) -> list[str]:
@@ -161,7 +165,7 @@ class PostCallDoor:
         await arrival.keep()
         event = self._event(delivery, org_id=org_id, proof=proof, status=status, reason=reason)
         filed = await self._inbox.file(event)
-        _accepted.labels(event.type if event.type in _USED else "other").inc()
+        _accepted_by_type.get(event.type, _accepted_other).inc()
         log.debug("webhook.filed", event_id=event.id, kind=event.type, status=status, deduplicated=filed.deduplicated)
         if status != "pending":
             return msgspec.json.encode({"received": True, "skipped": True, "reason": reason})
