@@ -15,7 +15,7 @@ from offhook.deps import Deps
 from offhook.settings import Settings
 from offhook.store import organizations
 from offhook.store.organizations import NewOrganization
-from offhook.store.tables import calls, notes, recordings
+from offhook.store.tables import calls, notes, recordings, secrets
 
 NOW = 1_747_580_641.25  #: 2025-05-18T15:04:01.250Z
 
@@ -34,8 +34,8 @@ class Api:
         headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
         return httpx.AsyncClient(transport=transport, base_url="http://calls.example", headers=headers)
 
-    async def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
-        return await self.client.get(path, params=query or None, headers=headers)
+    async def get(self, path: str, /, **query: str) -> httpx.Response:
+        return await self.client.get(path, params=query or None)
 
     async def add_organization(self, **facts: Any) -> NewOrganization:
         new = NewOrganization(**{"name": "Globex", **facts})
@@ -117,5 +117,5 @@ def _insert(tx: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) 
 
 
 def _narrow(tx: sa.Connection, secret_id: str, scopes: str) -> None:
-    tx.execute(organizations.secrets.update().where(organizations.secrets.c.id == secret_id).values(scopes=scopes))
+    tx.execute(secrets.update().where(secrets.c.id == secret_id).values(scopes=scopes))
     organizations._raise_version(tx)

@@ -120,7 +120,7 @@ PARTS = [
 
 async def test_a_part_of_the_recording(recorded: Api) -> None:
     for asked, first, last in PARTS:
-        answer = await recorded.get(AUDIO, headers={"Range": asked})
+        answer = await recorded.client.get(AUDIO, headers={"Range": asked})
         assert (206, MP3[first : last + 1]) == (answer.status_code, answer.content)
         assert (f"bytes {first}-{last}/{len(MP3)}", str(last + 1 - first)) == (
             answer.headers["content-range"], answer.headers["content-length"],
@@ -130,7 +130,7 @@ async def test_a_part_of_the_recording(recorded: Api) -> None:
 
 async def test_a_part_behind_the_end_is_416(recorded: Api) -> None:
     for asked in (f"bytes={len(MP3)}-", "bytes=999999999-", f"bytes={len(MP3)}-{len(MP3) + 5}", "bytes=-0"):
-        answer = await recorded.get(AUDIO, headers={"Range": asked})
+        answer = await recorded.client.get(AUDIO, headers={"Range": asked})
         assert (416, f"bytes */{len(MP3)}") == (answer.status_code, answer.headers["content-range"])
         assert "range_not_satisfiable" == answer.json()["code"]
 
@@ -155,16 +155,18 @@ async def test_a_range_that_says_nothing_usable_gives_the_whole(recorded: Api) -
 
 
 async def test_if_range_gives_the_part_only_of_the_very_bytes(recorded: Api) -> None:
-    same = await recorded.get(AUDIO, headers={"Range": "bytes=0-9", "If-Range": ETAG})
-    other = await recorded.get(AUDIO, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
-    dated = await recorded.get(AUDIO, headers={"Range": "bytes=0-9", "If-Range": "Sat, 29 Oct 1994 19:43:31 GMT"})
-    weak = await recorded.get(AUDIO, headers={"Range": "bytes=0-9", "If-Range": f"W/{ETAG}"})
+    same = await recorded.client.get(AUDIO, headers={"Range": "bytes=0-9", "If-Range": ETAG})
+    other = await recorded.client.get(AUDIO, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+    dated = await recorded.client.get(
+        AUDIO, headers={"Range": "bytes=0-9", "If-Range": "Sat, 29 Oct 1994 19:43:31 GMT"}
+    )
+    weak = await recorded.client.get(AUDIO, headers={"Range": "bytes=0-9", "If-Range": f"W/{ETAG}"})
     assert [206, 200, 200, 200] == [answer.status_code for answer in (same, other, dated, weak)]
 
 
 async def test_who_has_the_bytes_is_told_so(recorded: Api) -> None:
     for tags in (ETAG, f"W/{ETAG}", f'"other", {ETAG}', "*"):
-        answer = await recorded.get(AUDIO, headers={"If-None-Match": tags, "Range": "bytes=0-9"})
+        answer = await recorded.client.get(AUDIO, headers={"If-None-Match": tags, "Range": "bytes=0-9"})
         assert (304, b"", ETAG) == (answer.status_code, answer.content, answer.headers["etag"])
 
 
@@ -203,7 +205,7 @@ async def test_an_empty_recording_has_no_part(api: Api) -> None:
     await api.add_calls({"id": CALL})
     await api.add_recording(CALL, b"", state="not_playable")
     assert (200, b"") == ((await api.get(AUDIO)).status_code, (await api.get(AUDIO)).content)
-    assert 416 == (await api.get(AUDIO, headers={"Range": "bytes=0-"})).status_code
+    assert 416 == (await api.client.get(AUDIO, headers={"Range": "bytes=0-"})).status_code
 
 
 async def test_a_file_that_is_gone_is_said(recorded: Api) -> None:

@@ -65,8 +65,8 @@ async def test_a_key_that_was_made_a_moment_ago_is_valid_at_once(api: Api) -> No
 
 
 async def test_a_rotated_key_is_valid_until_its_overlap_ends(api: Api) -> None:
-    rotation = api.deps.keys, api.org.id, "api_key", "ohk_" + "a" * 64, NOW
-    await api.deps.database.write(organizations.rotate, *rotation, overlap_s=-1)
+    fresh = "ohk_" + "a" * 64
+    await api.deps.database.write(organizations.rotate, api.deps.keys, api.org.id, "api_key", fresh, NOW, overlap_s=-1)
     await api.deps.directory.refresh()
     assert 401 == (await api.get("/api/calls/history")).status_code
 

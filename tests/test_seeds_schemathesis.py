@@ -44,7 +44,7 @@ def seed_document(number: str) -> str:
     page = next(iter(_FOLDER.glob(f"{number}_*.txt")), None)
     if page is None:
         sentence = "The user's documents are not beside the project (../shared/seeds): what reads them does not run."
-        pytest.fail(sentence) if os.environ.get("CI") == "true" else pytest.skip(sentence)
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(sentence)
     found = re.search(r"^````yaml.*?\n(.*?)^````", page.read_text(), re.DOTALL | re.MULTILINE)
     assert found is not None
     return found[1]
