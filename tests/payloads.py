@@ -68,7 +68,7 @@ def event(content: dict[str, Any] | bytes, **facts: Any) -> Event:
         "received_at": RECEIVED_AT,
         "body": body,
         "conversation_id": conversation_id,
-        "call_id": events.call_id(org_id, conversation_id),
+        "call_id": events.call_id(org_id, conversation_id) if conversation_id else None,
         "agent_id": data.get("agent_id"),
         "event_timestamp": None if sent_at is None else float(sent_at),
     }

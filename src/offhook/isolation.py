@@ -112,6 +112,8 @@ class Isolation:
             log.warning("isolation.failed", call=suspect.call_id, attempt=attempts)
             self.add(suspect.call_id, attempts=attempts)
             return False
+        elif len(conversation.events) == 1:
+            await self._set_aside(conversation.events, reading.reason)
         else:
             await self._keep_what_can_be_read(conversation)
         return True

@@ -275,17 +275,15 @@ def add_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, n
 
 
 def learn_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, now: float) -> None:
-    """Remember that a proven event of *org_id* named this agent; of one that is known, at most its missing name."""
-    is_it = (agents.c.org_id == org_id) & (agents.c.agent_id == agent_id)
-    known = tx.execute(sa.select(agents.c.name).where(is_it)).first()
+    """Remember that a proven event of *org_id* named this agent. What is known of it stays, but a name may be added."""
+    this = (agents.c.org_id == org_id) & (agents.c.agent_id == agent_id)
+    known = tx.execute(sa.select(agents.c.name, agents.c.is_learnt).where(this)).first()
     if known is None:
         row = {"org_id": org_id, "agent_id": agent_id, "name": name, "is_learnt": True, "created_at": now}
         insert_new(tx, agents, [row])
-    elif known.name is None and name:
-        tx.execute(sa.update(agents).where(is_it).values(name=name))
-    else:
-        return
-    _raise_version(tx)
+        _raise_version(tx)
+    elif known.is_learnt and known.name is None and name is not None:
+        tx.execute(sa.update(agents).where(this).values(name=name))
 
 
 def numbers_of(tx: sa.Connection, org_id: str) -> list[Number]:
