@@ -323,9 +323,9 @@ async def test_a_postgresql_that_hangs_or_stops_costs_the_name_and_not_the_call(
         durable_postgresql.freeze()
         assert await within_budget(office)
         durable_postgresql.thaw()
-        durable_postgresql.stop()
+        await asyncio.to_thread(durable_postgresql.stop)
         assert await within_budget(office)
-        durable_postgresql.start()
+        await asyncio.to_thread(durable_postgresql.start)
         await eventually_known(office)
     await database.close()
 

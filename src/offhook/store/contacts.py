@@ -82,12 +82,13 @@ def create(
     now: float,
 ) -> Contact:
     """A new contact with *numbers* in E.164; Conflict when a number or the external id is another's."""
+    written = _unique(numbers)
     contact = Contact(
-        id=free_id(tx, org_id, numbers[0]) if numbers else secrets.token_hex(12),
+        id=free_id(tx, org_id, written[0]) if written else secrets.token_hex(12),
         org_id=org_id,
         first_name=_clean(first_name),
         last_name=_clean(last_name),
-        numbers=_unique(numbers),
+        numbers=written,
         emails=_unique(emails),
         external_id=_clean(external_id),
         source=source,
