@@ -110,7 +110,9 @@ class Settings(BaseSettings):
 
     def key_ring(self) -> KeyRing:
         """The keys of OFFHOOK_SECRET_KEY, else those of the data directory, made there when there are none."""
-        return KeyRing.from_text(self.secret_key) if self.secret_key else KeyRing.from_file(self.data_dir / "secret.key")
+        return (
+            KeyRing.from_text(self.secret_key) if self.secret_key else KeyRing.from_file(self.data_dir / "secret.key")
+        )
 
     @property
     def recordings_dir(self) -> Path:
