@@ -97,31 +97,6 @@ class Contexts:
         if self._cache is not None:
             self._cache.keep_soon(asked)
 
-    async def recall(
-        self,
-        org_id: str,
-        *,
-        call_sid: str | None,
-        conversation_id: str | None,
-        agent_id: str | None,
-        caller: str | None,
-        called: str | None,
-        at: float | None,
-        until: float | None = None,
-    ) -> Context | None:
-        """The context of one call, see Wanted."""
-        wanted = Wanted(
-            org_id=org_id,
-            call_sid=call_sid,
-            conversation_id=conversation_id,
-            agent_id=agent_id,
-            caller=caller,
-            called=called,
-            at=at,
-            until=until,
-        )
-        return (await self.recall_all([wanted]))[0]
-
     async def recall_all(self, wanted: Sequence[Wanted]) -> list[Context | None]:
         """The context of each call; None for one that was not announced. Unavailable when the database is."""
         found: list[Context | None] = [None] * len(wanted)

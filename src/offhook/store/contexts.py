@@ -81,11 +81,6 @@ def recall(tx: sa.Connection, wanted: Sequence[Wanted]) -> list[Context | None]:
     return [context or next(by_numbers) for context in found]
 
 
-def forget_before(tx: sa.Connection, asked_at: float) -> int:
-    """Drop the contexts of requests that came before *asked_at* (unix); how many there were."""
-    return tx.execute(contexts.delete().where(contexts.c.asked_at < asked_at)).rowcount
-
-
 class ExactKeys(NamedTuple):
     """What only one call has; None where it is not known."""
 

@@ -114,20 +114,6 @@ def of_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[sa.Row[An
     return tx.execute(sa.select(events).where(*wanted).order_by(events.c.seq)).all()
 
 
-def pending(tx: sa.Connection, limit: int) -> Sequence[sa.Row[Any]]:
-    """Facts of events whose projection is due, oldest first."""
-    return tx.execute(sa.select(*FACTS).where(events.c.status == "pending").order_by(events.c.seq).limit(limit)).all()
-
-
-def count_attempt(tx: sa.Connection, ids: Collection[str]) -> None:
-    """Count a projection before it is tried, so that one which takes the machine down with it is known afterwards."""
-    tx.execute(events.update().where(events.c.id.in_(ids)).values(attempts=events.c.attempts + 1))
-
-
-def stamp_projected(tx: sa.Connection, ids: Collection[str], now: float) -> None:
-    tx.execute(events.update().where(events.c.id.in_(ids)).values(status="projected", reason=None, projected_at=now))
-
-
 def set_status(tx: sa.Connection, ids: Collection[str], status: Status, reason: str | None = None) -> None:
     tx.execute(events.update().where(events.c.id.in_(ids)).values(status=status, reason=reason))
 

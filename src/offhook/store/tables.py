@@ -124,7 +124,6 @@ contexts = sa.Table(  # who was ringing: a row a personalization request, found 
     sa.Index("ix_contexts_call_sid_key", "call_sid_key"),
     sa.Index("ix_contexts_conversation_key", "conversation_key"),
     sa.Index("ix_contexts_numbers_key_asked_at", "numbers_key", "asked_at"),
-    sa.Index("ix_contexts_asked_at", "asked_at"),
 )
 
 calls = sa.Table(

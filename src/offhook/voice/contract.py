@@ -116,4 +116,3 @@ class Other(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Telling = CallEnded | RecordingArrived | CallFailed  #: what makes a call
-Word = Telling | CallerAnnounced | Other

@@ -100,7 +100,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_contexts")),
     )
     with op.batch_alter_table("contexts", schema=None) as batch_op:
-        batch_op.create_index("ix_contexts_asked_at", ["asked_at"], unique=False)
         batch_op.create_index("ix_contexts_call_sid_key", ["call_sid_key"], unique=False)
         batch_op.create_index("ix_contexts_conversation_key", ["conversation_key"], unique=False)
         batch_op.create_index("ix_contexts_numbers_key_asked_at", ["numbers_key", "asked_at"], unique=False)
