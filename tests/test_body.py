@@ -36,8 +36,6 @@ MIB = 1 << 20
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Folders:
-    for name in ("recordings", "bodies"):
-        (tmp_path / name).mkdir()
     return Folders(tmp_path / "recordings", tmp_path / "bodies", KeyRing([b"k" * 32]))
 
 

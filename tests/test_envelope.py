@@ -115,6 +115,10 @@ def test_a_type_that_is_no_text_is_none(kind: Any) -> None:
     assert "" == envelope({"type": kind}).type
 
 
+def test_a_type_is_the_senders_word_with_what_no_database_takes_left_out() -> None:
+    assert "post_call\ufffd_audio " == envelope({"type": "post\0_call\ud800_audio "}).type
+
+
 @pytest.mark.parametrize(
     ("sent", "read"),
     [
@@ -130,8 +134,8 @@ def test_a_type_that_is_no_text_is_none(kind: Any) -> None:
         ([], None),
         ({}, None),
         ({"id": 1}, None),
-        ("x" * 4000, "x" * 4000),
-        ("x" * 5000, None),
+        ("x" * 4094, "x" * 4094),
+        ("x" * 4095, None),
         ("a\0b", "ab"),
         ("\0", None),
         ("Grüße", "Grüße"),

@@ -100,9 +100,8 @@ class Intake:
                     self._kept.append(draft)
                 else:
                     draft.discard()
-            if names:
-                sync_folder(self._folders.recordings)
-                sync_folder(self._folders.bodies)
+            for folder in {draft.path.parent for draft in self._kept}:
+                sync_folder(folder)
             self._strings.let_go()
 
     def take_back(self) -> None:
