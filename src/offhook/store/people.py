@@ -92,7 +92,7 @@ class _Known:
         return self._give_way()
 
     def _read_owners(self, keys: Collection[_Key]) -> None:
-        for org_id, numbers in _by_org(keys):
+        for org_id, numbers in by_org(keys):
             has_number = contact_numbers.c.org_id == org_id, contact_numbers.c.number.in_(numbers)
             joined = sa.outerjoin(contact_numbers, contacts, contact_numbers.c.contact_id == contacts.c.id)
             columns = contact_numbers.c.number, contact_numbers.c.contact_id, contacts.c.external_id
@@ -103,7 +103,7 @@ class _Known:
 
     def _read_users(self, keys: Collection[_Key]) -> None:
         has_number = sa.exists().where(contact_numbers.c.contact_id == contacts.c.id).label("has_number")
-        for org_id, user_ids in _by_org(keys):
+        for org_id, user_ids in by_org(keys):
             has_user_id = contacts.c.org_id == org_id, contacts.c.external_id.in_(user_ids)
             for row in self._tx.execute(
                 sa.select(contacts.c.id, contacts.c.external_id, has_number).where(*has_user_id)
@@ -145,11 +145,12 @@ class _Known:
         return replaced
 
 
-def _by_org(keys: Collection[_Key]) -> list[tuple[str, list[str]]]:
-    by_org: dict[str, list[str]] = {}
+def by_org(keys: Collection[_Key]) -> list[tuple[str, list[str]]]:
+    """The numbers or ids of each organisation: an index that begins with the organisation serves no other question."""
+    words: dict[str, list[str]] = {}
     for org_id, word in keys:
-        by_org.setdefault(org_id, []).append(word)
-    return list(by_org.items())
+        words.setdefault(org_id, []).append(word)
+    return list(words.items())
 
 
 def _known_by(person: Person) -> _Key:
