@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from offhook import events
+from offhook.drafts import open_draft
 from offhook.errors import ComeBackLater, Damaged
 from offhook.events import Event, Filed
 from offhook.inbox import Inbox
@@ -264,3 +265,10 @@ async def test_half_written_spool_files_are_swept_at_the_start(tmp_path: Path, s
     (tmp_path / "spool" / "1.draft").write_text("half")
     spool.open()
     assert [] == list((tmp_path / "spool").iterdir())
+
+
+async def test_what_another_process_is_spooling_is_not_swept(tmp_path: Path, spool: Spool) -> None:
+    (tmp_path / "spool").mkdir()
+    with open_draft(tmp_path / "spool" / "1.draft"):
+        spool.open()
+        assert ["1.draft"] == [left.name for left in (tmp_path / "spool").iterdir()]

@@ -210,19 +210,19 @@ def test_the_sweep_leaves_what_is_being_written_and_removes_what_was_left(tmp_pa
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     mine = Draft(tmp_path)
     assert 2 == len(list((tmp_path / INCOMING).iterdir()))
-    assert 1 == sweep(tmp_path / INCOMING)
+    assert 1 == sweep((tmp_path / INCOMING).glob("*"))
     assert [mine.path] == list((tmp_path / INCOMING).iterdir())
     mine.keep()
     assert (tmp_path / mine.name).exists()
 
 
 def test_the_sweep_of_a_folder_that_is_not_there_finds_nothing(tmp_path: Path) -> None:
-    assert 0 == sweep(tmp_path / "nowhere")
+    assert 0 == sweep((tmp_path / "nowhere").glob("*"))
 
 
 def test_the_sweep_leaves_folders_alone(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    assert 0 == sweep(tmp_path)
+    assert 0 == sweep(tmp_path.glob("*"))
 
 
 def test_a_draft_is_locked_as_long_as_it_is_written(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import fcntl
 import hashlib
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 INCOMING = "incoming"  #: the folder for drafts, on the same file system as their place
 
@@ -25,8 +27,7 @@ class Draft:
         self._place = folder / self.name
         self._path = folder / INCOMING / self.name
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = open(self._path, "xb", opener=_private)  # noqa: SIM115 - until it is kept or discarded
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # for as long as this process lives: `sweep` leaves it alone
+        self._file = open_draft(self._path)
         self._sha256 = hashlib.sha256()
 
     @property
@@ -65,6 +66,13 @@ class Draft:
         self._path.unlink(missing_ok=True)
 
 
+def open_draft(path: Path) -> BinaryIO:
+    """A new file for nobody else's eyes; as long as it is open and this process lives, `sweep` leaves it alone."""
+    file = open(path, "xb", opener=_private)  # noqa: SIM115 - whoever writes it closes it
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in *folder* durable."""
     fd = os.open(folder, os.O_RDONLY)
@@ -74,9 +82,9 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def sweep(incoming: Path) -> int:
-    """Remove the drafts in *incoming* whose writer is gone; how many there were."""
-    return sum(_remove_if_abandoned(path) for path in incoming.glob("*") if path.is_file())
+def sweep(drafts: Iterable[Path]) -> int:
+    """Remove those of *drafts* whose writer is gone; how many there were."""
+    return sum(_remove_if_abandoned(path) for path in drafts if path.is_file())
 
 
 def _remove_if_abandoned(path: Path) -> bool:

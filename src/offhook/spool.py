@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from offhook.drafts import open_draft, sweep, sync_folder
 from offhook.errors import ComeBackLater, Damaged
 from offhook.events import Event
 from offhook.logs import log
@@ -40,8 +41,7 @@ class Spool:
         """Make the folders and sweep what a crash left half written; it never had an answer."""
         for folder in self._folders:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for draft in folder.glob("*.draft"):
-                draft.unlink(missing_ok=True)
+            sweep(folder.glob("*.draft"))
 
     async def keep(self, event: Event) -> None:
         """Write *event* (its body open) so that it survives anything; ComeBackLater when no folder takes it."""
@@ -91,25 +91,12 @@ def _cut(content: bytes) -> tuple[bytes, bytes, bytes]:
 def _write_durably(path: Path, content: bytes) -> None:
     draft = path.with_suffix(".draft")
     try:
-        with open(draft, "xb", opener=_private) as file:
+        with open_draft(draft) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        draft.rename(path)
+            draft.rename(path)
     except OSError:
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in *folder* durable."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -25,7 +25,7 @@ class Folders(NamedTuple):
 
     def sweep(self) -> int:
         """Remove what a crash left half written; how many files there were."""
-        return sweep(self.recordings / INCOMING) + sweep(self.bodies / INCOMING)
+        return sum(sweep((folder / INCOMING).glob("*")) for folder in (self.recordings, self.bodies))
 
 
 class RawStretch:
