@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from offhook.drafts import sync_folder
 from offhook.errors import Damaged, Mistake
 
 _VERSION = b"\x01"
@@ -62,8 +63,9 @@ class KeyRing:
 
     @classmethod
     def from_text(cls, text: str) -> "KeyRing":
-        """Read OFFHOOK_SECRET_KEY: base64 or hex keys of 32 bytes, comma-separated, newest first."""
-        return cls([_key_from_text(word.strip()) for word in text.split(",") if word.strip()])
+        """Read OFFHOOK_SECRET_KEY: base64 or hex keys of 32 bytes, comma-separated, newest first; Mistake without any."""
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        return cls([_key_from_text(word) for word in words or ("",)])
 
     @classmethod
     def from_file(cls, path: Path) -> "KeyRing":
@@ -92,9 +94,7 @@ def _make_key_file(path: Path) -> None:
         pass
     finally:
         draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    sync_folder(path.parent)
 
 
 def _key_from_text(word: str) -> bytes:
@@ -107,7 +107,7 @@ def _key_from_text(word: str) -> bytes:
             return key
     raise Mistake(
         "OFFHOOK_SECRET_KEY must be keys of 32 bytes in base64 or hex, comma-separated, newest first; "
-        "`python -c 'import os,base64;print(base64.urlsafe_b64encode(os.urandom(32)).decode())'` makes one."
+        "`offhook db new-key` prints one."
     )
 
 
