@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from offhook import fold, gathering
@@ -72,4 +71,4 @@ def _translated(type: str, body: bytes) -> Any:
 
 if __name__ == "__main__":
     vars(fold)["translated"] = _translated
-    gathering.main(Path(sys.argv[1]))
+    gathering.main(*sys.argv[1:])

@@ -397,8 +397,8 @@ async def test_a_call_that_only_rang_is_none_yet(house: House) -> None:
 POISONS = ["raise", "hang", "sleep", "eat", "die", "leave", "shout"]
 REASONS = {
     "raise": "KeyError: 'of the\\nnight'",
-    "hang": "It could not be read within 3 s.",
-    "sleep": "It could not be read within 3 s.",
+    "hang": "It could not be read within 5 s.",
+    "sleep": "It could not be read within 5 s.",
     "eat": "It could not be read in the memory that reading may take.",
     "die": "The process that read it was ended by SIGSEGV.",
     "leave": "The process that read it ended with exit code 3.",

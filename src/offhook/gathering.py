@@ -1,4 +1,4 @@
-"""The process that reads events: `python -m offhook.gathering RECORDINGS_DIR`, the other side of sandbox.py.
+"""The process that reads events: `python -m offhook.gathering RECORDINGS_DIR [NICENESS]`, the other side of sandbox.py.
 
 It has no database, no key and no secret. Whatever a body does to it, be it by a fault of ours, costs this process and
 nothing else. It is kept light, because it is started anew each time that it was killed.
@@ -62,20 +62,24 @@ _question = msgspec.msgpack.Decoder(tuple[Conversation, ...])
 _answer: msgspec.msgpack.Decoder[Done | Failed] = msgspec.msgpack.Decoder(Done | Failed)
 
 
-def main(recordings_dir: Path) -> None:
+def main(recordings_dir: str, niceness: str = "0") -> None:
     """Answer until there are no more questions."""
+    os.nice(int(niceness))
     _confine()
     asked, told = sys.stdin.buffer, sys.stdout.buffer
     _write_frame(told, STARTED)
     while length := asked.read(FRAME_LENGTH.size):
         for conversation in _question.decode(asked.read(*FRAME_LENGTH.unpack(length))):
             signal.alarm(_LONGEST_JOB_S)
-            _write_frame(told, msgspec.msgpack.encode(_answer_to(conversation, recordings_dir)))
+            _write_frame(told, msgspec.msgpack.encode(_answer_to(conversation, Path(recordings_dir))))
             signal.alarm(0)
 
 
 def _confine() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then closes our standard input
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # they are for the server, which finishes what is in hand and closes our input
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold what callers said
 
@@ -110,4 +114,4 @@ def _write_frame(told: BinaryIO, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*sys.argv[1:])

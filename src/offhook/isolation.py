@@ -22,7 +22,9 @@ _MAX_FAILURES = 3  #: the first of them was among others
 _MAX_BEGUN = 6  #: attempts whose end nobody saw: the server may have been killed in the middle for quite another reason
 _BACK_OFF_S = (0.2, 1.0)
 _RETRY_S = 1.0  #: when it is not the conversation's fault
-_LIMIT_S, _LIMIT_PER_MIB_S = 3.0, 1.0
+_LIMIT_S = 1.0  #: enough for whoever was only unlucky, and does not wait for long behind those that hang
+_LAST_LIMIT_S = 5.0
+_LIMIT_PER_MIB_S = 1.0
 
 _quarantined = Counter("offhook_quarantined_total", "Events that could not be read and were set aside")
 
@@ -105,10 +107,11 @@ class Isolation:
                 conversation.due, f"{_MAX_BEGUN} attempts to read it were begun, and none came to an end."
             )
             return True
-        reading = await self._read(conversation.events)
+        is_last = attempts >= _MAX_FAILURES
+        reading = await self._read(conversation.events, _LAST_LIMIT_S if is_last else _LIMIT_S)
         if isinstance(reading, Done):
             await self._conversations.keep([(conversation, reading.gathered)])
-        elif attempts < _MAX_FAILURES:
+        elif not is_last:
             log.warning("isolation.failed", call=suspect.call_id, attempt=attempts)
             self.add(suspect.call_id, attempts=attempts)
             return False
@@ -127,7 +130,7 @@ class Isolation:
         good: list[Event] = []
         gathered = None
         for event in sorted(conversation.events, key=lambda event: event.status == "pending"):
-            reading = await self._read((*good, event))
+            reading = await self._read((*good, event), _LAST_LIMIT_S)
             if isinstance(reading, Done):
                 good.append(event)
                 gathered = reading.gathered
@@ -135,9 +138,9 @@ class Isolation:
                 await self._set_aside([event], reading.reason)
         await self._conversations.keep([(conversation._replace(events=tuple(good)), gathered)])
 
-    async def _read(self, events: Sequence[Event]) -> Done | Failed:
+    async def _read(self, events: Sequence[Event], limit_s: float) -> Done | Failed:
         mib = sum(len(event.body) for event in events) / (1 << 20)
-        (answer,) = await self._sandbox.ask(question([tuple(events)]), 1, _LIMIT_S + mib * _LIMIT_PER_MIB_S)
+        (answer,) = await self._sandbox.ask(question([tuple(events)]), 1, limit_s + mib * _LIMIT_PER_MIB_S)
         return reading(answer)
 
     async def _set_aside(self, events: Sequence[Event], reason: str) -> None:

@@ -7,7 +7,7 @@
                                                                   isolation
 
 An event rings when it is filed. A look at the database each second finds what was filed elsewhere, or left behind by a
-process that ended. Whatever an event does to its reader, other conversations wait for it a quarter of a second at most.
+process that ended. Whatever an event does to its reader, other conversations hardly wait for it.
 """
 
 import asyncio
@@ -41,12 +41,18 @@ from offhook.voice.parts import Folders
 _LOOK_EVERY_S = 1.0
 _LEAVE_TO_OTHERS_S = 2.0  #: what is younger than this is left to the process that filed it
 _LOOK_ROWS = 1000
-_BATCH = 64  #: conversations, or announcements times four
-_SLICE_BYTES = 4 << 20  #: of bodies in memory at a time
+_BATCH = 256  #: conversations whose attempt is counted together
+_SLICE_CALLS = 48  #: of those, read and written together: some ms of the one writer that SQLite has
+_SLICE_CALLS_IN_A_RUSH = 16
+_SLICE_BYTES = 4 << 20
+_RUSH_PER_S = 800  #: events filed
+_REST = 3  #: times as long as a slice took
+_LONGEST_REST_S = 0.5
 _LONG_BYTES = 1 << 20  #: a conversation with more would keep the others waiting
-_WITHIN_S = 0.25
+_WITHIN_S = 0.15  #: a hundred times what one takes
 _RETRY_S = 0.5
 _REPLAY_S = 5.0
+_NICENESS = "10"  #: of what is read alone: it may well run for seconds
 _STOP_S = 10.0
 
 _projected = Counter("offhook_projected_total", "Conversations that were folded")
@@ -72,11 +78,15 @@ class Projector:
         self._now = now
         self._conversations = Conversations(database, keys, directory, contexts, now)
         self._sandbox = Sandbox(command)
-        self._isolation = Isolation(self._conversations, Sandbox(command), self._ring_again)
+        self._isolation = Isolation(self._conversations, Sandbox((*command, _NICENESS)), self._ring_again)
         self._rung: dict[str, None] = {}  # call ids, in the order they rang
         self._announced: dict[str, None] = {}  # ids of personalization events
         self._again: set[str] = set()  # call ids that are folded even when nothing waits
         self._wake = asyncio.Event()
+        self._arrived = 0  # rings since the last count
+        self._counted_at = time.monotonic()
+        self._slice_calls = _SLICE_CALLS
+        self._keeping: asyncio.Task[None] | None = None
         self._look_due_at = 0.0
         self._looks_at_all = True
         self._is_busy = False
@@ -97,7 +107,7 @@ class Projector:
         await asyncio.wait(self._lanes[:1], timeout=_STOP_S)
         for lane in self._lanes:
             lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
+        await asyncio.gather(*self._lanes, *filter(None, [self._keeping]), return_exceptions=True)
         await self._sandbox.close()
         await self._isolation.close()
 
@@ -109,6 +119,7 @@ class Projector:
             self._announced[event.id] = None
         elif event.call_id is not None:
             self._rung[event.call_id] = None
+        self._arrived += 1
         self._wake.set()
 
     async def drain(self) -> None:
@@ -174,15 +185,15 @@ class Projector:
     async def _turn(self) -> None:
         """Project some of what rang, or wait for the next ring or look."""
         self._wake.clear()
+        await self._sandbox.ready()  # before it is needed: starting takes as long as a hundred calls
         if time.monotonic() >= self._look_due_at:
             await self._look()
-        announced, rung = _taken(self._announced, 4 * _BATCH), _taken(self._rung, _BATCH)
+        announced, rung = _taken(self._announced, _BATCH), _taken(self._rung, _BATCH)
         if not announced and not rung:
             await within(self._look_due_at - time.monotonic(), self._wake)
             return
         self._is_busy = True
         try:
-            await self._sandbox.ready()
             await self._announce(announced)
             await self._project(rung)
         except BaseException:
@@ -230,11 +241,16 @@ class Projector:
         for call_id, one in wanted.items():
             if _is_odd(one):
                 self._isolation.add(call_id, attempts=one.attempts, is_begun=True)
-        for some in _slices({id: one for id, one in wanted.items() if not _is_odd(one)}):
-            await self._project_together(some)
+        for some in _slices({id: one for id, one in wanted.items() if not _is_odd(one)}, self._slice_calls):
+            begun_at = time.monotonic()
+            read = await self._read_together(some)
+            await self._kept()
+            self._keeping = asyncio.create_task(self._keep(read))  # the next are read meanwhile
+            await self._give_way(time.monotonic() - begun_at)
+        await self._kept()
         self._again.difference_update(call_ids)
 
-    async def _project_together(self, call_ids: Sequence[str]) -> None:
+    async def _read_together(self, call_ids: Sequence[str]) -> list[tuple[Conversation, Gathered | None]]:
         read: list[tuple[Conversation, Gathered | None]] = []
         for conversation, answer in await self._read(await self._conversations.load(call_ids)):
             if isinstance(answer, Done):
@@ -243,9 +259,27 @@ class Projector:
                 _failed.inc()
                 log.warning("projection.failed", call=conversation.call_id)
                 self._isolation.add(conversation.call_id, attempts=1)
+        return read
+
+    async def _keep(self, read: Sequence[tuple[Conversation, Gathered | None]]) -> None:
         overtaken = await self._conversations.keep(read)
         self._rung |= dict.fromkeys(overtaken)
         _projected.inc(len(read))
+
+    async def _kept(self) -> None:
+        """What was read last is written."""
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            await keeping
+
+    async def _give_way(self, took_s: float) -> None:
+        """Filing comes first: in a rush the projection takes a part of the machine only, and catches up afterwards."""
+        now = time.monotonic()
+        is_rush = self._arrived > _RUSH_PER_S * (now - self._counted_at)
+        self._arrived, self._counted_at = 0, now
+        self._slice_calls = _SLICE_CALLS_IN_A_RUSH if is_rush else _SLICE_CALLS
+        if is_rush and not self._is_stopping:
+            await asyncio.sleep(min(_LONGEST_REST_S, _REST * took_s))
 
     async def _read(self, conversations: Sequence[Conversation]) -> list[tuple[Conversation, Done | Failed]]:
         """Each with what was read of it; one that takes the reader with it costs the others a new reader."""
@@ -270,12 +304,12 @@ def _is_odd(begun: Begun) -> bool:
     return begun.attempts > 1 or begun.body_bytes > _LONG_BYTES
 
 
-def _slices(begun: dict[str, Begun]) -> Iterator[list[str]]:
-    """As many together as memory should hold at a time."""
+def _slices(begun: dict[str, Begun], calls: int) -> Iterator[list[str]]:
+    """As many together as one transaction should write and memory hold."""
     some: list[str] = []
     room = _SLICE_BYTES
     for call_id, one in begun.items():
-        if some and one.body_bytes > room:
+        if len(some) == calls or (some and one.body_bytes > room):
             yield some
             some, room = [], _SLICE_BYTES
         some.append(call_id)

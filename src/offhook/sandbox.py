@@ -14,7 +14,9 @@ from offhook.errors import Fault, OffhookError
 from offhook.gathering import FRAME_LENGTH, OUT_OF_MEMORY, STARTED, Done, Failed, read_answer
 
 _START_S = 20.0
+_LAST_WORDS_S = 1.0
 _MAX_ANSWER_BYTES = 256 << 20
+_AHEAD_BYTES = 1 << 20  #: of answers that wait to be taken
 #: All that it is told of our environment: our secrets are none of its business.
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR")
 
@@ -24,55 +26,79 @@ class Lost(OffhookError):
 
 
 class Sandbox:
-    """One such process, started when it is first asked. One user at a time."""
+    """One such process, started when it is first needed, and another in reserve once it was lost. One user at a time."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
         self._process: Process | None = None
+        self._reserve: asyncio.Task[Process] | None = None
+        self._needs_reserve = False
 
     async def ready(self) -> None:
         """Started, if it was not; Fault when that cannot be done, which is nobody's fault who wants to ask."""
-        if self._process is None:
-            try:
-                await self._start()
-            except (OSError, Lost) as error:
-                await self.close()
-                raise Fault(f"The process that reads events cannot be started: {error}") from error
+        if self._process is not None and self._process.returncode is None:
+            return
+        reserve, self._reserve = self._reserve, None
+        try:
+            self._process = await (reserve or self._start())
+        except (OSError, Lost) as error:
+            raise Fault(f"The process that reads events cannot be started: {error}") from error
+        if self._needs_reserve:
+            self._reserve = asyncio.create_task(self._start())
 
     async def ask(self, question: bytes, answers: int, within_s: float) -> list[bytes | Lost]:
         """The *answers* to *question*, each no more than *within_s* seconds after the one before.
 
         The first that does not come is Lost, with a sentence, and the last of the list: the process is gone by then.
         """
+        await self.ready()
+        assert self._process is not None
+        assert self._process.stdin is not None
         heard: list[bytes | Lost] = []
         try:
-            await self.ready()
-            assert self._process is not None
-            assert self._process.stdin is not None
             self._process.stdin.write(_framed(question))
             while len(heard) < answers:
                 heard.append(await _next_frame(self._process, within_s))
         except Lost as lost:
-            await self.close()
             heard.append(lost)
+            self._needs_reserve = True
+            await self._end()
         except BaseException:
-            await self.close()  # answers that are still to come must not be taken for those to the next question
+            await self._end()  # answers that are still to come must not be taken for those to the next question
             raise
         return heard
 
     async def close(self) -> None:
-        """Kill it; the next question starts another."""
+        """End it, and the one in reserve."""
+        await self._end()
+        reserve, self._reserve = self._reserve, None
+        if reserve is not None:
+            with contextlib.suppress(OSError, Lost):
+                await _ended(await reserve)
+
+    async def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _ended(process)
 
-    async def _start(self) -> None:
+    async def _start(self) -> Process:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, env=environment)
-        if await _next_frame(self._process, _START_S) != STARTED:
+        process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=PIPE, stdout=PIPE, env=environment, limit=_AHEAD_BYTES
+        )
+        try:
+            if await _next_frame(process, _START_S) == STARTED:
+                return process
             raise Lost("It says something else than that it has started.")
+        except BaseException:
+            await _ended(process)
+            raise
+
+
+async def _ended(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 def reading(answer: bytes | Lost) -> Done | Failed:
@@ -95,10 +121,14 @@ async def _next_frame(process: Process, within_s: float) -> bytes:
     except TimeoutError:
         raise Lost(f"It could not be read within {within_s:g} s.") from None
     except (asyncio.IncompleteReadError, ConnectionError):
-        raise Lost(_last_words(await process.wait())) from None
+        raise Lost(await _last_words(process)) from None
 
 
-def _last_words(exit_code: int) -> str:
+async def _last_words(process: Process) -> str:
+    try:
+        exit_code = await asyncio.wait_for(process.wait(), _LAST_WORDS_S)
+    except TimeoutError:
+        return "The process that read it stopped answering."
     if exit_code == OUT_OF_MEMORY:
         return "It could not be read in the memory that reading may take."
     if exit_code < 0:
