@@ -520,6 +520,14 @@ async def test_what_was_sealed_with_a_lost_key_is_set_aside_and_says_why(house: 
     assert "busy" == (await house.row(calls))["status"]
 
 
+async def test_ids_that_fit_no_index_cost_their_own_field(house: House) -> None:
+    endless = "a" * 100_000
+    call_sid = ("data.metadata.phone_call.call_sid", endless)
+    await house.project(booking(("data.agent_id", endless), call_sid, ("data.user_id", endless)))
+    call = await house.row(calls)
+    assert ("completed", None, None) == (call["status"], call["agent_id"], call["call_sid"])
+
+
 async def test_text_that_no_database_takes_is_stored_all_the_same(house: House) -> None:
     summary = b'"analysis":{"transcript_summary":"\\u0000 \\ud800"}'
     await house.project(event(b'{"agent_id":"a\\u0000\\ud800","user_id":"\\udfff",%b}' % summary, agent_id=None))

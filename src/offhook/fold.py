@@ -27,6 +27,7 @@ CallStatus = Literal["in-progress", "completed", "no-answer", "busy", "failed"]
 RecordingState = Literal["ready", "not_playable", "undecodable"]
 
 AI_SUMMARY = "ai_summary"  #: the type of the projection's own notes
+_LONGEST_ID = 256
 _LONGEST_SPELLING = 256  #: of a number that is none: a SIP address, a name
 
 
@@ -156,9 +157,14 @@ def _over(older: Any, newer: Any) -> Any:
 
 
 def _agent_id(heard: Sequence[_Heard]) -> str | None:
-    """The last that was named; a word names the agent where the row could not be told yet."""
-    named = (one.word.agent_id or one.event.agent_id for one in reversed(heard))
+    """The last that was named."""
+    named = (_id(one.word.agent_id) or _id(one.event.agent_id) for one in reversed(heard))
     return next(filter(None, named), None)
+
+
+def _id(word: str | None) -> str | None:
+    """*word*, when it can be an id: what is longer fits no index."""
+    return word if word and len(word) <= _LONGEST_ID else None
 
 
 def _recordings(heard: Sequence[_Heard]) -> tuple[Recording, ...]:
@@ -299,7 +305,7 @@ def _outcome(gathered: Gathered, context: "Context | None") -> dict[str, Any]:
     return {
         "status": status,
         "failure": None if status == "completed" else ended.failure or failed.failure,
-        "call_sid": ended.call_sid or failed.call_sid or (context and context.call_sid),
+        "call_sid": _id(ended.call_sid) or _id(failed.call_sid) or (context and context.call_sid),
     }
 
 

@@ -90,6 +90,7 @@ class Projector:
         self._look_due_at = 0.0
         self._looks_at_all = True
         self._is_busy = False
+        self._is_waiting = False
         self._is_stopping = False
         self._lanes: list[asyncio.Task[None]] = []
 
@@ -173,14 +174,24 @@ class Projector:
             try:
                 await self._turn()
             except (Unavailable, Fault) as error:
-                log.warning("projection.waits", error=error.message)
+                self._say_waiting(error.message)
                 await asyncio.sleep(_RETRY_S)
             except Exception:
                 # A lane that ended would leave every call unseen until the next start, and say nothing.
                 log.exception("projection.fault")
                 await asyncio.sleep(_RETRY_S)
+            else:
+                self._say_waiting(None)
             finally:
                 self._is_busy = False
+
+    def _say_waiting(self, reason: str | None) -> None:
+        """Once when it begins and once when it is over; an outage is no reason to fill a disk."""
+        if reason and not self._is_waiting:
+            log.warning("projection.waits", reason=reason)
+        elif self._is_waiting and not reason:
+            log.info("projection.goes_on")
+        self._is_waiting = bool(reason)
 
     async def _turn(self) -> None:
         """Project some of what rang, or wait for the next ring or look."""
