@@ -56,7 +56,7 @@ def audio(mp3: bytes, conversation_id: str = "conv_1") -> bytes:
     return json.dumps({"type": "post_call_audio", "event_timestamp": 1_747_580_642, "data": data}).encode()
 
 
-def post(server: Server, content: Any, path: str = DOOR, **headers: str | bytes) -> httpx.Response:
+def post(server: Server, content: Any, path: str = DOOR, **headers: Any) -> httpx.Response:
     return httpx.post(server.base_url + path, content=content, headers=headers, timeout=60)
 
 
@@ -225,6 +225,13 @@ def test_chunked_audio_becomes_the_recording_byte_for_byte(server: Server, size:
     eventually(lambda: server.get(f"{path}/recording").status_code == 200)
     assert hashlib.sha256(mp3).hexdigest() == hashlib.sha256(server.get(f"{path}/audio").content).hexdigest()
     assert hashlib.sha256(mp3).hexdigest() == server.get(path).json()["call"]["recordings"][0]["sha256"]
+
+
+def test_the_same_recording_again_leaves_one_file(server: Server) -> None:
+    body = audio(random.Random(4).randbytes(2 * MIB))
+    answers = [server.deliver(body).json() for _ in range(2)]
+    assert [None, True] == [answer.get("deduplicated") for answer in answers]
+    assert 1 == len(files_of(server))
 
 
 def test_large_audio_without_org_is_proven_from_disk_when_only_its_agent_tells_whose_it_is(server: Server) -> None:

@@ -67,7 +67,8 @@ class Filed(msgspec.Struct, frozen=True):
     """The inbox's answer: the event is durable, and this is what is known of it."""
 
     event_id: str
-    deduplicated: bool | None  #: None: in the spool, where nobody can tell
+    deduplicated: bool | None  #: the same event was there before, in whatever bytes; None: spooled, nobody can tell
+    is_new: bool = True  #: False: these very bytes were there before, and the files of that row are the ones that count
 
 
 def derived_id(*parts: str) -> str:

@@ -10,6 +10,7 @@ The commit may still succeed after the event went to the spool. Both copies have
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Inbox:
         self._spool = spool
         self._keys = keys
         self._budget_s = budget_s
+        self._patience = _Patience(budget_s)
         self._ask_database_at = 0.0  #: monotonic
         self._spooled = asyncio.Event()
         self.on_filed: list[Callable[[Event], None]] = []  #: called with each event that is durable in the database
@@ -76,8 +78,7 @@ class Inbox:
     async def _file_in_database(self, event: Event) -> Filed:
         if not self.is_database_trusted:
             raise Unavailable
-        async with asyncio.timeout(self._budget_s):
-            filed = await self._database.file(self._sealed(event))
+        filed = await self._patience.within_limit(self._database.file(self._sealed(event)))
         for ring in self.on_filed:
             ring(event)
         return filed
@@ -133,6 +134,32 @@ class Inbox:
         await asyncio.to_thread(self._spool.remove, path)
         for ring in self.on_filed:
             ring(event)
+
+
+class _Patience:
+    """Ends waits that last too long; one timer looks after all of them, because one for each costs as much as a proof."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._waits: deque[tuple[float, asyncio.Future[Filed]]] = deque()  # until when, soonest first
+        self._timer: asyncio.TimerHandle | None = None
+
+    def within_limit(self, wait: "asyncio.Future[Filed]") -> "asyncio.Future[Filed]":
+        """*wait*, which fails with TimeoutError when it is not done in time."""
+        loop = asyncio.get_running_loop()
+        self._waits.append((loop.time() + self._limit_s, wait))
+        if self._timer is None:
+            self._timer = loop.call_at(self._waits[0][0], self._look)
+        return wait
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._waits and (self._waits[0][1].done() or self._waits[0][0] <= now):
+            _, wait = self._waits.popleft()
+            if not wait.done():
+                wait.set_exception(TimeoutError())
+        self._timer = loop.call_at(self._waits[0][0], self._look) if self._waits else None
 
 
 def _from_spool(event: Event) -> Event:

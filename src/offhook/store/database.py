@@ -4,6 +4,7 @@
 same function serves both engines. The two hot paths (`file`, `find_caller`) speak to the driver.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -36,8 +37,8 @@ class Database(Protocol):
     async def write(self, statement: Statement[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run *statement* in one transaction, durable when this returns; Unavailable when it cannot be had in time."""
 
-    async def file(self, event: Event) -> Filed:
-        """Keep *event* (its body already sealed) in the next group commit; durable when this returns.
+    def file(self, event: Event) -> "asyncio.Future[Filed]":
+        """Keep *event* (its body already sealed) in the next group commit; durable when the future is done.
 
         Unavailable when the batch could not be committed. The caller bounds the wait: a commit that comes after the
         caller gave up is harmless, because the same event filed again is the same row.

@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -49,7 +50,7 @@ WITH given AS (
 SELECT inserted.id, inserted.deliveries > 1 OR EXISTS (
     SELECT 1 FROM events WHERE events.call_id = given.call_id AND events.type = given.type
         AND events.event_timestamp = given.event_timestamp AND events.status <> 'stale' AND given.status <> 'stale'
-) AS deduplicated
+) AS deduplicated, inserted.deliveries = 1 AS is_new
 FROM inserted JOIN given USING (id)
 """  # noqa: S608 - our own column names
 
@@ -116,12 +117,12 @@ class PostgresqlDatabase:
 
         return await self._within_limit(run())
 
-    async def file(self, event: Event) -> Filed:
+    def file(self, event: Event) -> "asyncio.Future[Filed]":
         answer: asyncio.Future[Filed] = asyncio.get_running_loop().create_future()
         self._filings.append(_Filing(event, answer, time.monotonic()))
         self._idle.clear()
         self._wake.set()
-        return await answer
+        return answer
 
     async def find_caller(self, org_id: str, number: str) -> Sequence[Any] | None:
         try:
@@ -187,20 +188,21 @@ class PostgresqlDatabase:
             return
         for filing in batch:
             if not filing.answer.done():  # else it waited too long and went to the spool
-                filing.answer.set_result(Filed(filing.event.id, filed[filing.event.id]))
+                filing.answer.set_result(filed[filing.event.id])
 
-    async def _insert(self, batch: Sequence[Event]) -> dict[str, bool]:
+    async def _insert(self, batch: Sequence[Event]) -> dict[str, Filed]:
         """Commit *batch* and tell of each event id whether it is a repetition."""
         if self._filing_connection is None or self._filing_connection.is_closed():
             self._filing_connection = await self._connect()
         columns = zip(*map(event_rows.filed_values, batch), strict=True)
         rows = await self._filing_connection.fetch(_INSERT, *columns)
         seen: set[tuple[Any, ...]] = set()
-        filed: dict[str, bool] = {row[0]: row[1] for row in rows}
+        filed = {row[0]: Filed(*row) for row in rows}
         for event in batch:
             same = (event.call_id, event.type, event.event_timestamp)
             if event.call_id is not None and event.event_timestamp is not None and event.status != "stale":
-                filed[event.id] = filed[event.id] or same in seen
+                if same in seen:
+                    filed[event.id] = msgspec.structs.replace(filed[event.id], deduplicated=True)
                 seen.add(same)
         return filed
 

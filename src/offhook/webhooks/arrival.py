@@ -103,6 +103,10 @@ class Arrival(Generic[T]):
         if self._intake.has_files:
             await asyncio.to_thread(self._intake.keep)
 
+    async def take_back(self) -> None:
+        """Remove what was kept: the row that was there before has files of its own."""
+        await asyncio.to_thread(self._intake.take_back)
+
     async def discard(self) -> None:
         """Leave nothing that was not kept, and free the quota."""
         self._quota.give_back(self._reserved_bytes)

@@ -165,6 +165,8 @@ class PostCallDoor:
         await arrival.keep()
         event = self._event(delivery, org_id=org_id, proof=proof, status=status, reason=reason)
         filed = await self._inbox.file(event)
+        if not filed.is_new and (event.parts or event.audio):
+            await arrival.take_back()
         _accepted_by_type.get(event.type, _accepted_other).inc()
         log.debug("webhook.filed", event_id=event.id, kind=event.type, status=status, deduplicated=filed.deduplicated)
         if status != "pending":
