@@ -59,9 +59,7 @@ Examples:
 """
 
 
-_COMMANDS: tuple[
-    tuple[str, str, str, str | None], ...
-] = (  # functions bring their examples here, groups have their own
+_COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings its examples, a group has its own
     ("serve", "offhook.cli.serving:serve", "Run the server: webhooks, API, projection.", _SERVE_EXAMPLES),
     ("worker", "offhook.cli.serving:worker", "Run the projection without HTTP (PostgreSQL).", _WORKER_EXAMPLE),
     ("demo", "offhook.demo:demo", "Run a server with a demo organisation and calls.", _DEMO_EXAMPLES),

@@ -3,20 +3,16 @@
 import time
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
+from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, print_json
 from offhook.cli.typed import a_name, an_agent_id
 from offhook.store import organizations
 
-app = App(
-    name="agent",
-    help="The ElevenLabs agents of an organisation.",
-    help_format="plaintext",
-    help_epilogue="`offhook agent COMMAND --help` shows examples.\n",
-)
+app = group("agent")
 
 
 @app.command(

@@ -4,8 +4,9 @@ import time
 from typing import Annotated
 
 import sqlalchemy as sa
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
+from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, iso, print_json
@@ -14,12 +15,7 @@ from offhook.errors import Mistake
 from offhook.store import contacts, organizations
 from offhook.store.contacts import Changes, Contact
 
-app = App(
-    name="contact",
-    help="The people who ring.",
-    help_format="plaintext",
-    help_epilogue="`offhook contact COMMAND --help` shows examples.\n",
-)
+app = group("contact")
 
 
 @app.command(

@@ -1,20 +1,14 @@
 """offhook db: the database's schema, and a key to seal it with."""
 
-from cyclopts import App
-
 from offhook import logs
+from offhook.cli.group import group
 from offhook.cli.terminal import Json, print_facts, print_json
 from offhook.sealing import new_key_text
 from offhook.settings import load
 from offhook.store.migrations import revision
 from offhook.store.migrations import upgrade as upgrade_schema
 
-app = App(
-    name="db",
-    help="Upgrade or check the database; make a key.",
-    help_format="plaintext",
-    help_epilogue="`offhook db COMMAND --help` shows examples.\n",
-)
+app = group("db")
 
 
 @app.command(help_epilogue="Example:\n  OFFHOOK_DATABASE_URL=postgresql://localhost/offhook offhook db upgrade\n")

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from cyclopts import App, Parameter, validators
+from cyclopts import Parameter, validators
 
+from offhook.cli.group import group
 from offhook.cli.installation import Installation, installation
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
 from offhook.errors import Mistake
@@ -22,12 +23,7 @@ _BATCH = 500  #: events sent back in one transaction, so that a running server w
 _LOOK_EVERY_S = 0.1
 _EVENT_ID = re.compile(r"[0-9a-f]{24}", re.ASCII)
 
-app = App(
-    name="events",
-    help="List, show and replay what came in.",
-    help_format="plaintext",
-    help_epilogue="`offhook events COMMAND --help` shows examples.\n",
-)
+app = group("events")
 
 OptionalOrg = Annotated[str | None, Parameter(name="ORG", help="An id or a unique name. [default: all organisations]")]
 OfStatus = Annotated[Status | None, Parameter(name="--status", help="Only those.")]

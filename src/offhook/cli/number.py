@@ -3,20 +3,16 @@
 import time
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
+from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, print_json
 from offhook.cli.typed import a_name, a_number
 from offhook.store import organizations
 
-app = App(
-    name="number",
-    help="The telephone numbers of an organisation.",
-    help_format="plaintext",
-    help_epilogue="`offhook number COMMAND --help` shows examples.\n",
-)
+app = group("number")
 
 
 @app.command(

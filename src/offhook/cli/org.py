@@ -3,8 +3,9 @@
 import time
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
+from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org_settings import HELP, read_assignments
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
@@ -24,12 +25,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 Org = Annotated[str, Parameter(name="ORG", help="Its id, or its name where only one has it.")]
 
-app = App(
-    name="org",
-    help="Organisations and their secrets.",
-    help_format="plaintext",
-    help_epilogue="`offhook org COMMAND --help` shows examples.\n",
-)
+app = group("org")
 
 
 @app.command(
