@@ -60,6 +60,10 @@ def post(server: Server, content: Any, path: str = DOOR, **headers: Any) -> http
     return httpx.post(server.base_url + path, content=content, headers=headers, timeout=60)
 
 
+def signed_as(header: str | bytes) -> dict[str, Any]:
+    return {"ElevenLabs-Signature": header}
+
+
 def pieces(body: bytes, size: int = 50_000) -> Iterator[bytes]:
     """A body sent with Transfer-Encoding: chunked."""
     for start in range(0, len(body), size):
@@ -102,7 +106,7 @@ def test_every_refusal_looks_the_same_and_keeps_nothing(server: Server) -> None:
     refused = [
         post(server, body),
         post(server, body, **{"ElevenLabs-Signature": ""}),
-        post(server, body, **{"ElevenLabs-Signature": "t=１,v0=00".encode()}),
+        post(server, body, **signed_as("t=１,v0=00".encode())),
         post(server, body, **{"ElevenLabs-Signature": good[:-1] + ("0" if good[-1] != "0" else "1")}),
         post(server, body, f"{DOOR}?org={'f' * 24}", **{"ElevenLabs-Signature": good}),
         post(server, body + b" ", **{"ElevenLabs-Signature": good}),
