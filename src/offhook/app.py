@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import resource
 import signal
 import socket
 import time
@@ -14,6 +15,7 @@ import uvloop
 from fastapi import FastAPI
 
 from offhook import api, logs
+from offhook.connections import BoundedConnection
 from offhook.contexts import Contexts
 from offhook.deps import Deps
 from offhook.directory import Directory
@@ -39,6 +41,7 @@ _MIB = 1 << 20
 _DRAIN_S = 25  #: what is in hand when we are told to stop may take this long
 _KEEP_ALIVE_S = 75  #: longer than a proxy keeps its side open, so that it never writes into a closing connection
 _BACKLOG = 2048
+_MOST_FILES = 65_536  #: open at once, connections among them
 
 
 def run(
@@ -51,6 +54,7 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT. Fault when the port is busy or another server has the data directory."""
     logs.set_up(settings)
+    _allow_many_files()
     with _the_only_server(settings), _listening(host, port, fd) as listener:
         _run(_serve(settings, listener, with_worker=with_worker))
 
@@ -147,7 +151,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bo
         server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedConnection,
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -196,6 +200,14 @@ def _on_signal(stop: Callable[[], None]) -> None:
 def _run(main: Coroutine[None, None, None]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
+
+
+def _allow_many_files() -> None:
+    """A thousand idle connections would fill the usual allowance; what the machine's owner allows at most is the bound."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,147 @@
+"""Connections, with bounds where the HTTP server has none: until a request is whole enough to be looked at, it is nobody's.
+
+A stranger may send a head that has no end, or none at all; pile up requests and read no answer; or say behind the body what
+belongs in front of it. Each of these ends the connection, and none of them costs anybody else.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_HEADER_OVERHEAD_BYTES = 64  #: what a header costs in memory beside its own letters
+_ANSWER = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """One connection of uvicorn's."""
+
+    head_bytes: ClassVar[int] = 64 * 1024  #: of address and headers; also of whatever else brings a request no further
+    head_s: ClassVar[float] = 20.0  #: how long a head may take, from the beginning of the connection or from its own
+    waiting_requests: ClassVar[int] = 16  #: sent ahead, while an earlier answer is on its way
+    unread_s: ClassVar[float] = 60.0  #: how long an answer may lie unread
+
+    _is_in_head = False
+    _head_size_bytes = 0
+    _is_getting_on = False  #: what came last brought a request further
+    _idle_bytes = 0  #: that came since something did
+    _refusal = HTTPStatus.BAD_REQUEST
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._head_alarm = _Alarm(self.loop, self.head_s, self._miss_head)
+        self._unread_alarm = _Alarm(self.loop, self.unread_s, self.transport.abort)
+        self._head_alarm.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._head_alarm.call_off()
+        self._unread_alarm.call_off()
+
+    def data_received(self, data: bytes) -> None:
+        self._is_getting_on = False
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        self._idle_bytes = 0 if self._is_getting_on else self._idle_bytes + len(data)
+        if self._idle_bytes > self.head_bytes:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self.cycle is None or self.cycle.response_complete:
+            self._head_alarm.set()
+
+    # What the parser finds
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_in_head, self._head_size_bytes = True, 0
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_head:  # what follows a body is a trailer: it proves nothing, and it is nobody's address
+            self._count(len(name) + len(value) + _HEADER_OVERHEAD_BYTES)
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head, self._is_getting_on = False, True
+        self._head_alarm.call_off()
+        super().on_headers_complete()
+        if len(self.pipeline) > self.waiting_requests:
+            raise _TooMuch
+
+    def on_body(self, body: bytes) -> None:
+        self._is_getting_on = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_getting_on = True
+        super().on_message_complete()
+
+    # Whoever does not read
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_alarm.set()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread_alarm.call_off()
+
+    # The end
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn does about what it cannot parse on, be it because we do not want to."""
+        self._refuse(self._refusal)
+
+    def _count(self, size_bytes: int) -> None:
+        self._head_size_bytes += size_bytes
+        if self._head_size_bytes > self.head_bytes:
+            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise _TooMuch
+
+    def _miss_head(self) -> None:
+        if self._is_in_head:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Close the connection; with an answer, unless an earlier one is still on its way."""
+        is_free = self.cycle is None or self.cycle.response_complete
+        if is_free or not (self.pipeline or self.cycle.response_started):
+            phrase = status.phrase.encode()
+            body = b'{"error":"%b"}' % phrase
+            self.transport.write(_ANSWER % (status, phrase, len(body), body))
+        self.transport.close()
+
+
+class _TooMuch(Exception):
+    """Ends the parsing of what a sender has no end of."""
+
+
+class _Alarm:
+    """Rings once some time after it was set, unless it is called off."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, ring: Callable[[], object]) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._ring = ring
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self) -> None:
+        """From now on; one that is set already is left as it is."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._go_off)
+
+    def call_off(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go_off(self) -> None:
+        self._timer = None
+        self._ring()

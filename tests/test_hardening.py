@@ -1,0 +1,198 @@
+"""What strangers may try before anything is proven, and what must not get out afterwards."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from offhook.connections import BoundedConnection
+
+MIB = 1 << 20
+
+
+# Connections
+
+
+class Hasty(BoundedConnection):
+    """The bounds of a connection, so small that a test can wait for them."""
+
+    head_s = 0.3
+    unread_s = 0.3
+    waiting_requests = 4
+
+
+async def says_what_it_heard(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the headers and the size of the body."""
+    size, is_more = 0, True
+    while is_more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        is_more = message.get("more_body", False)
+    heard = b"".join(name + b"=" + value + b" " for name, value in scope["headers"])
+    body = heard + str(size).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextlib.asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[int]:
+    """A server of hasty connections; the port."""
+    config = uvicorn.Config(app, port=0, http=Hasty, ws="none", lifespan="off", log_config=None, timeout_keep_alive=1)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = server.force_exit = True
+    await serving
+
+
+class Wire:
+    """One connection, byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def to(cls, port: int) -> "Wire":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def send(self, data: bytes) -> None:
+        """As much of *data* as the other side takes before it hangs up."""
+        with contextlib.suppress(ConnectionError):
+            self.writer.write(data)
+            await asyncio.wait_for(self.writer.drain(), 5)
+
+    async def answer(self) -> bytes:
+        """All that comes until the other side hangs up, which it must."""
+        heard = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := await asyncio.wait_for(self.reader.read(65536), 5):
+                heard += piece
+        return heard
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+async def is_cut_off(wire: Wire) -> bool:
+    """Hung up, with the reason where it is not lost in what the sender had not stopped to send."""
+    answer = await wire.answer()
+    return not answer or HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE == status_of(answer)
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"X: " + b"a" * MIB, b"a: b\r\n" * 10_000, b"a" * MIB],
+    ids=["one value", "many headers", "one name"],
+)
+async def test_a_head_without_end_is_cut_off(endless: bytes) -> None:
+    async with listening(says_what_it_heard) as port:
+        wire = await Wire.to(port)
+        await wire.send(b"POST / HTTP/1.1\r\n" + endless)
+        assert await is_cut_off(wire)
+
+
+async def test_an_address_without_end_is_cut_off() -> None:
+    async with listening(says_what_it_heard) as port:
+        wire = await Wire.to(port)
+        await wire.send(b"GET /" + b"a" * MIB)
+        assert await is_cut_off(wire)
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST / HTTP/1.1\r\nHost:"], ids=["silent", "half a head"])
+async def test_a_connection_without_a_request_is_closed(begun: bytes) -> None:
+    async with listening(says_what_it_heard) as port:
+        wire = await Wire.to(port)
+        await wire.send(begun)
+        answer = await wire.answer()
+        assert (b"" if not begun else 408) == (answer and status_of(answer))
+
+
+async def test_what_comes_behind_an_answer_and_is_no_request_is_not_waited_for() -> None:
+    async def answers_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async with listening(answers_at_once) as port:
+        wire = await Wire.to(port)
+        await wire.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        assert b"404" in await wire.reader.readline()
+        await wire.send(b"x")
+        await wire.answer()
+
+
+async def test_requests_are_not_hoarded_ahead_of_their_answers() -> None:
+    begun = 0
+
+    async def never_answers(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.sleep(60)
+
+    async with listening(never_answers) as port:
+        wire = await Wire.to(port)
+        await wire.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 5000)
+        assert (b"", 1) == (await wire.answer(), begun)
+
+
+async def test_requests_sent_ahead_are_answered_in_order() -> None:
+    async with listening(says_what_it_heard) as port:
+        wire = await Wire.to(port)
+        await wire.send(b"".join(b"GET / HTTP/1.1\r\nN: %d\r\n\r\n" % number for number in range(4)))
+        heard = await wire.answer()
+        assert [b"n=0 0", b"n=1 0", b"n=2 0", b"n=3 0"] == [part[:5] for part in heard.split(b"\r\n\r\n")[1:]]
+
+
+async def test_an_answer_that_nobody_reads_is_given_up() -> None:
+    given_up = asyncio.Event()
+
+    async def never_ends(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        gone = asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not gone.done():
+            await send({"type": "http.response.body", "body": b"x" * MIB, "more_body": True})
+            await asyncio.sleep(0)
+        given_up.set()
+
+    async with listening(never_ends) as port:
+        wire = await Wire.to(port)
+        await wire.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(given_up.wait(), 5)
+
+
+async def test_a_trailer_is_no_header() -> None:
+    async with listening(says_what_it_heard) as port:
+        wire = await Wire.to(port)
+        await wire.send(
+            b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"2\r\nok\r\n0\r\nAuthorization: Bearer x\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n"
+        )
+        answer = await wire.answer()
+        assert 200 == status_of(answer)
+        assert b"authorization" not in answer
+        assert b"forwarded" not in answer
+
+
+async def test_trailers_without_end_are_cut_off() -> None:
+    async with listening(says_what_it_heard) as port:
+        wire = await Wire.to(port)
+        await wire.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n")
+        await wire.send(b"X: " + b"y" * (4 * MIB))
+        assert not (await wire.answer()).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("size", [10, 3 * MIB])
+async def test_bodies_of_any_size_still_come_through(size: int) -> None:
+    async with listening(says_what_it_heard) as port:
+        wire = await Wire.to(port)
+        head = b"POST / HTTP/1.1\r\nConnection: close\r\nX: %b\r\nContent-Length: %d\r\n\r\n" % (b"x" * 8000, size)
+        await wire.send(head + b"b" * size)
+        assert (await wire.answer()).endswith(b" %d" % size)
