@@ -2,14 +2,21 @@
 
 import asyncio
 import contextlib
+import secrets
+import subprocess
+import sys
+import traceback
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 import pytest
+import sqlalchemy as sa
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offhook.connections import BoundedConnection
+from offhook.store.database import Database
+from offhook.store.tables import contacts
 
 MIB = 1 << 20
 
@@ -196,3 +203,45 @@ async def test_bodies_of_any_size_still_come_through(size: int) -> None:
         head = b"POST / HTTP/1.1\r\nConnection: close\r\nX: %b\r\nContent-Length: %d\r\n\r\n" % (b"x" * 8000, size)
         await wire.send(head + b"b" * size)
         assert (await wire.answer()).endswith(b" %d" % size)
+
+
+# What must not get out: logs
+
+
+_LOG_A_FAULT = """
+import sys
+from offhook import logs
+from offhook.settings import Settings
+
+logs.set_up(Settings(log_format=sys.argv[1]))
+
+def receive(tool_secret, body):
+    raise ValueError("The body cannot be used.")
+
+try:
+    receive("oht_" + "5ecre7" * 4, b"+1416" + b"5550100")
+except ValueError:
+    logs.log.exception("webhook.failed", sender="6.6.6.6\\x9b31m\\u202e\\nINFO a line of its own")
+"""
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_fault_is_logged_without_the_values_that_were_in_hand(log_format: str) -> None:
+    command = [sys.executable, "-c", _LOG_A_FAULT, log_format]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stderr
+    assert "The body cannot be used." in said
+    assert [] == [word for word in ("5ecre7" * 4, "14165550100", "\x9b", "\u202e", "\nINFO a line") if word in said]
+
+
+def _store_a_name_that_no_database_takes(tx: sa.Connection, name: str) -> None:
+    row = {"id": "0" * 24, "org_id": "0" * 24, "emails": "[]", "source": "api", "created_at": 0, "updated_at": 0}
+    tx.execute(contacts.insert(), [{**row, "first_name": name, "search_text": None}])
+
+
+async def test_an_error_of_the_database_says_nothing_of_what_was_to_be_written(database: Database) -> None:
+    name = secrets.token_hex(8)
+    with pytest.raises(sa.exc.IntegrityError) as failed:
+        await database.write(_store_a_name_that_no_database_takes, name)
+    said = "".join(traceback.format_exception(failed.value))
+    assert "search_text" in said
+    assert name not in said

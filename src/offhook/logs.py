@@ -4,7 +4,7 @@ import logging
 import sys
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from offhook.settings import Settings
 
@@ -19,8 +19,9 @@ def set_up(settings: Settings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # A plain traceback: the pretty one shows every local variable, and bodies and secrets are among them.
     drawn: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [_harmless, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if as_text
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
@@ -34,3 +35,12 @@ def set_up(settings: Settings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=max(level, logging.WARNING), format="%(levelname)s %(name)s %(message)s"
     )
+
+
+def _harmless(_: object, __: str, facts: EventDict) -> EventDict:
+    """*facts* with what a terminal would obey spelled out: control characters, direction marks, line ends."""
+    return {name: _spelled_out(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+
+
+def _spelled_out(text: str) -> str:
+    return text if text.isprintable() else ascii(text)[1:-1]

@@ -84,6 +84,7 @@ class PostgresqlDatabase:
             max_overflow=4,
             pool_timeout=_WAIT_FOR_CONNECTION_S,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error would carry names, numbers and transcripts into the log
             connect_args={"timeout": _CONNECT_S, "command_timeout": _STATEMENT_S, "server_settings": _SESSION},
         )
 
@@ -92,7 +93,7 @@ class PostgresqlDatabase:
         try:
             self._filing_connection = await self._connect()
         except _FAILURES as error:
-            raise Unavailable(f"PostgreSQL cannot be reached: {error or type(error).__name__}.") from error
+            raise Unavailable(f"PostgreSQL cannot be reached: {_said(error)}.") from error
 
     async def close(self) -> None:
         await self._idle.wait()
@@ -132,7 +133,7 @@ class PostgresqlDatabase:
                 row = await connection.fetchrow(contacts.CALLER_SQL_POSTGRESQL, org_id, number, timeout=_FILE_S)
                 return None if row is None else tuple(row)
         except _FAILURES as error:
-            raise Unavailable(f"PostgreSQL did not answer: {error or type(error).__name__}.") from error
+            raise Unavailable(f"PostgreSQL did not answer: {_said(error)}.") from error
 
     @property
     def oldest_wait_s(self) -> float:
@@ -143,10 +144,10 @@ class PostgresqlDatabase:
         try:
             async with asyncio.timeout(_STATEMENT_S):
                 return await work
-        except sa.exc.IntegrityError:
-            raise
+        except sa.exc.IntegrityError as error:
+            raise error from None  # the driver's own error, behind it, repeats the whole row
         except (sa.exc.DBAPIError, sa.exc.TimeoutError, *_FAILURES) as error:
-            raise Unavailable(f"PostgreSQL did not answer: {error or type(error).__name__}.") from error
+            raise Unavailable(f"PostgreSQL did not answer: {_said(error)}.") from error
 
     # Filing
 
@@ -181,7 +182,7 @@ class PostgresqlDatabase:
                 filed = await self._insert([filing.event for filing in batch])
         except _FAILURES as error:
             self._drop_filing_connection()
-            why = Unavailable(f"PostgreSQL did not take the event: {error or type(error).__name__}.")
+            why = Unavailable(f"PostgreSQL did not take the event: {_said(error)}.")
             for filing in batch:
                 if not filing.answer.done():
                     filing.answer.set_exception(why)
@@ -226,3 +227,8 @@ class PostgresqlDatabase:
             with contextlib.suppress(*_FAILURES):
                 self._filing_connection.terminate()
             self._filing_connection = None
+
+
+def _said(error: Exception) -> str:
+    """What happened; not the lines behind it, in which PostgreSQL and SQLAlchemy repeat what was to be written."""
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -61,7 +61,12 @@ class SqliteDatabase:
         self._in_hand_since: float | None = None
         self._reads = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-read")
         self._reader_pool = sa.create_engine(
-            "sqlite://", creator=self._connect_reader, poolclass=sa.QueuePool, pool_size=_READERS, max_overflow=0
+            "sqlite://",
+            creator=self._connect_reader,
+            poolclass=sa.QueuePool,
+            pool_size=_READERS,
+            max_overflow=0,
+            hide_parameters=True,  # an error would carry names, numbers and transcripts into the log
         )
 
     async def open(self) -> None:
@@ -129,7 +134,9 @@ class SqliteDatabase:
     # The writer thread
 
     def _write_on(self) -> None:
-        engine = sa.create_engine("sqlite://", creator=lambda: self._writer_connection, poolclass=sa.StaticPool)
+        engine = sa.create_engine(
+            "sqlite://", creator=lambda: self._writer_connection, poolclass=sa.StaticPool, hide_parameters=True
+        )
         sa.event.listen(engine, "begin", _begin_immediate)
         while not (self._is_closing and not self._filings and not self._writes):
             self._wake.wait()
