@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import gc
 import resource
 import signal
 import socket
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from offhook import api, logs
 from offhook.connections import BoundedConnection
@@ -25,7 +26,7 @@ from offhook.logs import log
 from offhook.personalization import Personalization
 from offhook.projection import Projector
 from offhook.refusals import Refusals
-from offhook.routes import doors
+from offhook.routes import Entrance, doors
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
 from offhook.spool import Spool
@@ -41,6 +42,7 @@ _MIB = 1 << 20
 _DRAIN_S = 25  #: what is in hand when we are told to stop may take this long
 _KEEP_ALIVE_S = 75  #: longer than a proxy keeps its side open, so that it never writes into a closing connection
 _BACKLOG = 2048
+_GARBAGE = 10_000  #: new objects between two looks of the collector; Python's 700 are a few requests
 _MOST_FILES = 65_536  #: open at once, connections among them
 
 
@@ -111,7 +113,7 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
         yield deps
 
 
-def build(deps: Deps) -> tuple[FastAPI, PersonalizationDoor]:
+def build(deps: Deps) -> tuple[ASGIApp, PersonalizationDoor]:
     """The ASGI application, and the door whose filings outlive its answers."""
     settings = deps.settings
     senders = Senders(settings.trusted_networks, settings.allowed_networks)
@@ -134,9 +136,9 @@ def build(deps: Deps) -> tuple[FastAPI, PersonalizationDoor]:
         refusals=deps.refusals,
         now=deps.now,
     )
-    app = api.build(deps)
-    app.router.routes[:0] = doors(post_call, personalization)
-    return app, personalization
+    framework = api.build(deps)
+    framework.router.routes[:0] = doors(post_call, personalization)
+    return Entrance(post_call, personalization, framework), personalization
 
 
 def folders(settings: Settings, keys: KeyRing) -> Folders:
@@ -164,6 +166,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bo
             )
         )
         _on_signal(server.stop)
+        _leave_garbage_to_requests()
         host, port = listener.getsockname()[:2] if listener.family != socket.AF_UNIX else ("unix", 0)
         log.info("server.ready", host=host, port=port, database=deps.database.name)
         await server.serve(sockets=[listener])
@@ -190,6 +193,13 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _leave_garbage_to_requests() -> None:
+    """What was made until now stays: a collector that goes through all of it makes somebody wait 50 ms, again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
 
 
 def _on_signal(stop: Callable[[], None]) -> None:
