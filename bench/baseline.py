@@ -153,7 +153,16 @@ def main() -> None:
         words.add_argument(f"--{name}", required=True)
     told = words.parse_args()
     app = build(told.database_url, told.secret, told.tool_secret, Path(told.recordings_dir))
-    uvicorn.run(app, port=int(told.port), loop="uvloop", http="httptools", ws="none", access_log=False, backlog=2048)
+    uvicorn.run(
+        app,
+        port=int(told.port),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        backlog=2048,
+        timeout_keep_alive=75,
+    )
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Baseline(Process):
     def __init__(self, folder: Path, database_url: str, env: Mapping[str, str]) -> None:
         folder.mkdir()
         self.port = free_port()
-        self._folder = folder
+        self.folder = folder
         told = {
             "port": self.port, "database-url": database_url or f"sqlite:///{folder}/calls.db", "secret": SECRET,
             "tool-secret": TOOL_SECRET, "recordings-dir": folder,
@@ -93,7 +93,7 @@ class Baseline(Process):
         return 0.0
 
     def kept_audio(self, conversation_id: str) -> Iterator[bytes]:
-        with (self._folder / f"{conversation_id}.mp3").open("rb") as file:
+        with (self.folder / f"{conversation_id}.mp3").open("rb") as file:
             while piece := file.read(1 << 20):
                 yield piece
 

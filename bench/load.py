@@ -117,7 +117,7 @@ def upload(port: int, pieces: Pieces) -> float:
 
 def chunked(pieces: Iterable[bytes]) -> Pieces:
     """*pieces* in HTTP's chunked framing."""
-    for piece in pieces:
+    for piece in filter(None, pieces):  # an empty chunk would be the end
         yield b"%x\r\n%b\r\n" % (len(piece), piece)
     yield b"0\r\n\r\n"
 
