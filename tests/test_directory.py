@@ -377,11 +377,11 @@ async def test_while_the_database_is_down_what_is_known_stays_valid(
         with pytest.raises(Unavailable):
             await directory.refresh()
         assert time.monotonic() - begun < 5
-        assert not directory.is_current()
+        assert not directory.is_current
         assert acme.id == directory.org_of_tool_token(acme.tool_secret)
         _mend(durable_postgresql, fault)
         async with asyncio.timeout(20):
-            while not directory.is_current():
+            while not directory.is_current:
                 await asyncio.sleep(0.05)
     await database.close()
 

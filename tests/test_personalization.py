@@ -117,6 +117,9 @@ class OneOrganization:
     def organization(self, org_id: str) -> Organization:
         return Organization(id=org_id, name="Acme {{Corp}}", timezone="America/Toronto", country="CA")
 
+    def country_of(self, org_id: str) -> str:
+        return "CA"
+
 
 # What is answered
 
@@ -282,7 +285,7 @@ async def test_redis_holds_the_context_once_the_answer_is_sent(office: Office, r
     await held.open()
     room = office.room(office.database, held)
     greeting = await room.greet(office.org_id, BODY)
-    await room.remember(greeting)
+    room.remember_soon(greeting)
     await held.close()
     held = Contexts(office.database, redis_url)
     await held.open()

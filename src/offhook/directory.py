@@ -15,6 +15,7 @@ import msgspec
 from offhook.credentials import hash_of
 from offhook.errors import Damaged, Unavailable
 from offhook.logs import log
+from offhook.phone import DEFAULT_COUNTRY
 from offhook.sealing import KeyRing
 from offhook.store import organizations
 from offhook.store.database import Database
@@ -97,6 +98,7 @@ class Directory:
         await asyncio.shield(self._next_look)
         return self._held.contents.version != before
 
+    @property
     def is_current(self) -> bool:
         """Whether the database answered the last look."""
         return self._is_current
@@ -105,6 +107,11 @@ class Directory:
 
     def organization(self, org_id: str) -> Organization | None:
         return self._held.organizations.get(org_id)
+
+    def country_of(self, org_id: str) -> str:
+        """Where its national numbers are dialled, ISO 3166 alpha-2; for one that is unknown, where most are."""
+        organization = self.organization(org_id)
+        return organization.country if organization else DEFAULT_COUNTRY
 
     def webhook_secrets(self, org_id: str) -> list[WebhookSecret]:
         """Those of that organisation that are valid now; none when it is unknown."""

@@ -58,7 +58,7 @@ def _of_this_process(deps: Deps) -> dict[str, Any]:
         "version": __version__,
         "spooled": deps.inbox.spooled,
         "refusals": dict(deps.refusals.counts),
-        "secretsAreCurrent": deps.directory.is_current(),
+        "secretsAreCurrent": deps.directory.is_current,
     }
 
 

@@ -60,10 +60,8 @@ class Personalization:
         """What to tell the agent of whoever is ringing, within the budget. Never raises, whatever *body* is."""
         context = Context(asked_at=self._now())
         try:
-            organization = self._directory.organization(org_id)
-            country = organization.country if organization else phone.DEFAULT_COUNTRY
-            context = ringing(body, asked_at=context.asked_at, country=country)
-            variables = await self._variables(organization, context)
+            context = ringing(body, asked_at=context.asked_at, country=self._directory.country_of(org_id))
+            variables = await self._variables(self._directory.organization(org_id), context)
             (_AS_KNOWN if variables else _AS_STRANGER).inc()
         except TimeoutError:
             variables = {}
@@ -76,8 +74,8 @@ class Personalization:
             log.error("greeting.fault", org=org_id, error=str(error), exc_info=not is_expected)
         return _greeting(org_id, body, msgspec.structs.replace(context, variables=variables))
 
-    async def remember(self, greeting: Greeting) -> None:
-        """Have the call's own events find what was told; called once the answer is sent, and does not wait."""
+    def remember_soon(self, greeting: Greeting) -> None:
+        """Have the call's own events find what was told; to be called once the answer is sent."""
         self._contexts.remember_soon(greeting.asked)
 
     async def _variables(self, organization: Organization | None, context: Context) -> dict[str, str]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
-DEFAULT_COUNTRY = "US"
+DEFAULT_COUNTRY = "US"  #: ISO 3166 alpha-2; where national numbers are read when nobody says where they are dialled
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z", re.ASCII)
 #: North America in E.164: one length, no trunk digit, so nothing is left to be read into it.

@@ -121,8 +121,7 @@ def _numbers(deps: Deps, found: contacts.Contact, asked: ContactChanges) -> Sequ
 
 
 def _number(deps: Deps, org_id: str, spelling: str) -> str:
-    organization = deps.directory.organization(org_id)
-    number = phone.e164(spelling, organization.country if organization else "US")
+    number = phone.e164(spelling, deps.directory.country_of(org_id))
     if number is None:
         raise BadInput(
             "phoneNumber is no telephone number; write it like +14165550100.", details={"field": "phoneNumber"}

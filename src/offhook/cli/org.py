@@ -11,13 +11,13 @@ from offhook.cli.org_settings import HELP, read_assignments
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
 from offhook.cli.typed import a_duration, a_name
 from offhook.credentials import Kind, new_secret, typed_secret
+from offhook.phone import DEFAULT_COUNTRY
 from offhook.places import country_of_timezone, typed_country, typed_timezone
 from offhook.settings import Settings
 from offhook.store import organizations
 from offhook.store.organizations import Agent, NewOrganization, Number, Organization, Secret
 
 _DEFAULT_URL = "http://127.0.0.1:2212"
-_DEFAULT_COUNTRY = "US"
 
 SecretName = Literal["webhook-secret", "tool-secret", "api-key"]
 _KINDS: dict[SecretName, Kind] = {"webhook-secret": "webhook", "tool-secret": "tool", "api-key": "api_key"}
@@ -162,7 +162,7 @@ def _new_organization(
     return NewOrganization(
         name=a_name(name, "the organisation"),
         timezone=zone,
-        country=typed_country(country) if country is not None else country_of_timezone(zone) or _DEFAULT_COUNTRY,
+        country=typed_country(country) if country is not None else country_of_timezone(zone) or DEFAULT_COUNTRY,
         **own,
     )
 

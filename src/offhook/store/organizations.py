@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from offhook.credentials import ALL_SCOPES, Kind, Scope, hash_of, new_secret
 from offhook.errors import Damaged, Mistake
+from offhook.phone import DEFAULT_COUNTRY
 from offhook.sealing import KeyRing
 from offhook.store.database import insert_new, upsert
 from offhook.store.tables import agents, directory_version, numbers, organizations, secrets
@@ -77,7 +78,7 @@ class NewOrganization(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     timezone: str = "UTC"
-    country: str = "US"
+    country: str = DEFAULT_COUNTRY
     id: str = msgspec.field(default_factory=_new_id)
     webhook_secret: str = msgspec.field(default_factory=partial(new_secret, "webhook"))
     tool_secret: str = msgspec.field(default_factory=partial(new_secret, "tool"))

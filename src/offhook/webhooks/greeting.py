@@ -73,6 +73,7 @@ class PersonalizationDoor:
         await send_answer(send, Answer(HTTPStatus.OK, greeting.answer))
         _greet_s.observe(time.perf_counter() - begun)
         # Only now: the caller has waited long enough, and nothing of the answer depends on it.
+        self._personalization.remember_soon(greeting)
         self._file_later(greeting)
 
     async def finish(self) -> None:
@@ -96,9 +97,7 @@ class PersonalizationDoor:
 
     async def _file(self, greeting: Greeting) -> None:
         try:
-            await self._personalization.remember(greeting)
-            if greeting.filing is not None:
-                await self._inbox.file(greeting.filing)
+            await self._inbox.file(greeting.filing)
         except ComeBackLater:
             log.error("greeting.unfiled")
 
