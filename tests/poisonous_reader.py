@@ -30,7 +30,7 @@ def _sleep() -> None:
 def _eat() -> None:
     eaten = []
     while True:
-        eaten.append(bytearray(1 << 24))
+        eaten.append(bytearray(1 << 28))
 
 
 def _die() -> None:

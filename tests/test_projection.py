@@ -202,10 +202,8 @@ async def test_a_recording_that_is_not_there_is_set_aside_and_the_call_kept(hous
     lost = told("post_call_audio", audio=Audio(file="nowhere", size_bytes=1, sha256="e" * 64))
     await house.project(booking(), lost)
     assert "completed" == (await house.row(calls))["status"]
-    status, reason, _ = await house.standing(lost)
-    assert "quarantined" == status
-    assert reason is not None
-    assert "FileNotFoundError" in reason
+    reason = "The recording's file nowhere cannot be read: No such file or directory."
+    assert ("quarantined", reason) == (await house.standing(lost))[:2]
 
 
 async def test_every_order_of_arrival_gives_the_same_rows(house: House, speech: Path) -> None:
@@ -396,7 +394,7 @@ async def test_a_call_that_only_rang_is_none_yet(house: House) -> None:
 
 POISONS = ["raise", "hang", "sleep", "eat", "die", "leave", "shout"]
 REASONS = {
-    "raise": "KeyError: 'of the\\nnight'",
+    "raise": "KeyError at poisonous_reader.py, line ",  # and not a word of what it says
     "hang": "It could not be read within 5 s.",
     "sleep": "It could not be read within 5 s.",
     "eat": "It could not be read in the memory that reading may take.",
@@ -418,7 +416,7 @@ async def test_poison_is_tried_three_times_and_set_aside_with_its_reason(house: 
     status, reason, attempts = await house.standing(bad)
     assert ("quarantined", 3) == (status, attempts)
     assert reason is not None
-    assert reason.startswith(REASONS[kind].split(" within ")[0])
+    assert reason.startswith(REASONS[kind])
     assert 8 == len(await house.rows(calls))
     assert {"projected": 8, "quarantined": 1} == await house.database.read(event_rows.count_by_status)
 

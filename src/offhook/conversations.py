@@ -89,7 +89,7 @@ class Conversations:
         """Put *events* into quarantine; they are kept, and projected again when somebody asks for it."""
         await self._database.write(event_rows.set_status, [event.id for event in events], "quarantined", reason)
         for event in events:
-            log.error("projection.quarantined", event_id=event.id, call=event.call_id, type=event.type)
+            log.error("projection.quarantined", event_id=event.id, call=event.call_id, kind=event.type, reason=reason)
 
     async def _opened(self, events: Iterable[Event]) -> list[Event]:
         opened = []

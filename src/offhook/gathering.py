@@ -9,13 +9,14 @@ import resource
 import signal
 import struct
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from offhook.errors import OffhookError
+from offhook.errors import Fault, OffhookError
 from offhook.events import Event
 from offhook.fold import Gathered, gather
 from offhook.voice import mp3
@@ -27,7 +28,6 @@ OUT_OF_MEMORY = 77  #: the exit code by which it says that it did not get enough
 
 _MEMORY_BYTES = 1 << 30  #: of address space, all in all
 _LONGEST_JOB_S = 60  #: whoever asked gives up long before; this is for when it is no longer there
-_MAX_REASON_CHARS = 300
 
 Conversation = tuple[Event, ...]  #: bodies open
 
@@ -41,7 +41,7 @@ class Done(msgspec.Struct, tag=True, frozen=True):
 class Failed(msgspec.Struct, tag=True, frozen=True):
     """One of them cannot be read."""
 
-    reason: str  #: one line
+    reason: str  #: a sentence, without anything that callers said
 
 
 def command(recordings_dir: Path) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def _answer_to(conversation: Conversation, recordings_dir: Path) -> Done | Faile
     except MemoryError:
         os._exit(OUT_OF_MEMORY)  # what else is in this process may be broken by now
     except Exception as error:  # a fault of ours; the event is kept, and read again once it is mended
-        return Failed(_one_line(f"{type(error).__name__}: {error}"))
+        return Failed(_where(error))
 
 
 def _with_duration(event: Event, recordings_dir: Path) -> Event:
@@ -100,12 +100,17 @@ def _with_duration(event: Event, recordings_dir: Path) -> Event:
     audio = event.audio
     if audio is None or not audio.is_decoded or audio.duration_s is not None:
         return event
-    measured = msgspec.structs.replace(audio, duration_s=mp3.duration_s(recordings_dir / audio.file))
-    return msgspec.structs.replace(event, audio=measured)
+    try:
+        duration_s = mp3.duration_s(recordings_dir / audio.file)
+    except OSError as error:
+        raise Fault(f"The recording's file {audio.file} cannot be read: {error.strerror}.") from error
+    return msgspec.structs.replace(event, audio=msgspec.structs.replace(audio, duration_s=duration_s))
 
 
-def _one_line(words: str) -> str:
-    return " ".join(words.split())[:_MAX_REASON_CHARS]
+def _where(error: Exception) -> str:
+    """Which fault, and the line of our code it came from. Its words are left out: they may be those of a caller."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}, line {last.lineno}."
 
 
 def _write_frame(told: BinaryIO, content: bytes) -> None:

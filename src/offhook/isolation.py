@@ -112,7 +112,7 @@ class Isolation:
         if isinstance(reading, Done):
             await self._conversations.keep([(conversation, reading.gathered)])
         elif not is_last:
-            log.warning("isolation.failed", call=suspect.call_id, attempt=attempts)
+            log.warning("isolation.failed", call=suspect.call_id, attempt=attempts, reason=reading.reason)
             self.add(suspect.call_id, attempts=attempts)
             return False
         elif len(conversation.events) == 1:

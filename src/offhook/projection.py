@@ -103,6 +103,8 @@ class Projector:
 
     async def stop(self) -> None:
         """Finish what is in hand; the rest waits in the database."""
+        if not self._lanes:
+            return
         self._is_stopping = True
         self._wake.set()
         await asyncio.wait(self._lanes[:1], timeout=_STOP_S)
@@ -268,7 +270,7 @@ class Projector:
                 read.append((conversation, answer.gathered))
             else:
                 _failed.inc()
-                log.warning("projection.failed", call=conversation.call_id)
+                log.warning("projection.failed", call=conversation.call_id, reason=answer.reason)
                 self._isolation.add(conversation.call_id, attempts=1)
         return read
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 
@@ -18,7 +19,7 @@ _LAST_WORDS_S = 1.0
 _MAX_ANSWER_BYTES = 256 << 20
 _AHEAD_BYTES = 1 << 20  #: of answers that wait to be taken
 #: All that it is told of our environment: our secrets are none of its business.
-_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR")
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 
 
 class Lost(OffhookError):
@@ -83,6 +84,7 @@ class Sandbox:
 
     async def _start(self) -> Process:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # it finds what we found
         process = await asyncio.create_subprocess_exec(
             *self._command, stdin=PIPE, stdout=PIPE, env=environment, limit=_AHEAD_BYTES
         )
@@ -119,7 +121,7 @@ async def _next_frame(process: Process, within_s: float) -> bytes:
                 raise Lost(f"What was read of it is larger than {_MAX_ANSWER_BYTES >> 20} MiB.")
             return await process.stdout.readexactly(length)
     except TimeoutError:
-        raise Lost(f"It could not be read within {within_s:g} s.") from None
+        raise Lost(f"It could not be read within {within_s:.3g} s.") from None
     except (asyncio.IncompleteReadError, ConnectionError):
         raise Lost(await _last_words(process)) from None
 
