@@ -17,19 +17,23 @@ import sqlalchemy as sa
 from offhook import events, gathering
 from offhook.contexts import Contexts
 from offhook.directory import Directory
+from offhook.errors import Unavailable
 from offhook.events import Audio, Event
 from offhook.projection import Projector
 from offhook.sandbox import Lost, Sandbox
 from offhook.sealing import KeyRing, new_key_text
-from offhook.store import contacts, organizations, projections
+from offhook.settings import Settings
+from offhook.store import contacts, migrations, organizations, projections
 from offhook.store import events as event_rows
 from offhook.store.database import Database
+from offhook.store.engine import open_database
 from offhook.store.organizations import NewOrganization
 from offhook.store.projections import Projection
 from offhook.store.tables import agents, calls, contact_numbers, directory_version, metadata, notes, recordings
 from offhook.store.tables import events as inbox
 from offhook.voice.parts import Folders
 from tests.payloads import BOOKING, ORG, RECEIVED_AT, event, payload
+from tests.services import Postgresql
 
 POISONOUS = (sys.executable, str(Path(__file__).parent / "poisonous_reader.py"))
 OLDER = "post_call_transcription__older"
@@ -533,6 +537,31 @@ async def test_text_that_no_database_takes_is_stored_all_the_same(house: House) 
     assert ("a\ufffd", "\ufffd") == (call["agent_id"], call["summary"])
 
 
+async def test_an_outage_of_the_database_loses_nothing(
+    durable_postgresql: Postgresql, tmp_path: Path, secret_key: str
+) -> None:
+    url = durable_postgresql.url(durable_postgresql.create_database())
+    settings = Settings(data_dir=tmp_path, database_url=url, secret_key=secret_key)
+    await migrations.upgrade(settings)
+    database = open_database(settings)
+    await database.open()
+    house = House(database, tmp_path)
+    await house.open()
+    filed = [other(number) for number in range(200)]
+    await house.file(*filed)
+    projector = await house.projector()
+    for one in filed:
+        projector.ring(one)
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(durable_postgresql.stop)
+    await asyncio.sleep(1)
+    await asyncio.to_thread(durable_postgresql.start)
+    await _until(lambda: _is_projected(house, filed))
+    assert 200 == len(await house.rows(calls))
+    await house.close()
+    await database.close()
+
+
 # The reader
 
 
@@ -586,8 +615,16 @@ def test_the_reader_loads_no_database_and_no_server() -> None:
 
 
 async def _until(holds: Callable[[], Any]) -> None:
-    while not await holds():
+    while not await _is_true(holds):
         await asyncio.sleep(0.01)
+
+
+async def _is_true(holds: Callable[[], Any]) -> Any:
+    """What *holds* says; a database that is down says no."""
+    try:
+        return await holds()
+    except Unavailable:
+        return False
 
 
 async def _is_projected(house: House, filed: Sequence[Event]) -> bool:
