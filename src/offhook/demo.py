@@ -27,7 +27,7 @@ from offhook.simulator.feed import Feed, Understood
 from offhook.simulator.scenarios import ALEX, JORDAN, MARCUS, OLENA, SCENARIOS, ZOE
 from offhook.simulator.sender import POST_CALL_PATH, Sender, Target, place_calls
 from offhook.store import migrations, organizations
-from offhook.store.engine import open_database
+from offhook.store.engine import opened_database
 from offhook.store.organizations import NewOrganization
 
 ORGANIZATION = "Harbourfront Answering"
@@ -112,16 +112,12 @@ async def _organization(settings: Settings) -> NewOrganization:
         tool_secret="oht_" + _derived(keys, "tool"),
         api_key="ohk_" + _derived(keys, "api_key"),
     )
-    database = open_database(settings)
-    await database.open()
-    try:
+    async with opened_database(settings) as database:
         for found in await database.read(organizations.list_all):
             if found.name == ORGANIZATION:
                 return msgspec.structs.replace(wanted, id=found.id)
         await database.write(organizations.create, keys, wanted, time.time())
-        return wanted
-    finally:
-        await database.close()
+    return wanted
 
 
 def _derived(keys: KeyRing, kind: str) -> str:

@@ -9,7 +9,7 @@ from offhook.errors import Fault, Mistake, OffhookError, Unavailable
 from offhook.sealing import KeyRing
 from offhook.settings import Settings, load
 from offhook.store.database import Database
-from offhook.store.engine import open_database
+from offhook.store.engine import opened_database
 from offhook.store.migrations import revision, upgrade
 
 
@@ -36,7 +36,7 @@ async def installation(*, is_made: bool = False) -> AsyncIterator[Installation]:
             "or OFFHOOK_DATA_DIR says where it lies."
         )
     try:
-        async with _opened(settings) as database:
+        async with opened_database(settings) as database:
             yield Installation(settings, database, settings.key_ring())
     except Unavailable as error:
         raise await _explained(settings, error) from error
@@ -45,16 +45,6 @@ async def installation(*, is_made: bool = False) -> AsyncIterator[Installation]:
 def _quiet(settings: Settings) -> Settings:
     """A command says its own things; of the rooms below only their warnings are heard."""
     return settings.model_copy(update={"log_level": "warning"}) if settings.log_level == "info" else settings
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Database]:
-    database = open_database(settings)
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 async def _explained(settings: Settings, error: Unavailable) -> OffhookError:

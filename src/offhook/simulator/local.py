@@ -9,7 +9,7 @@ from offhook.settings import Settings, load
 from offhook.simulator.sender import Target
 from offhook.store import organizations
 from offhook.store.database import Database
-from offhook.store.engine import open_database
+from offhook.store.engine import opened_database
 from offhook.store.organizations import Secret
 
 LABEL = "simulate"
@@ -23,12 +23,8 @@ async def target_of(org: str, base_url: str, lasts_s: float) -> Target:
             f"There is no offhook database at {settings.sqlite_path}: OFFHOOK_DATA_DIR says where it lies, or give "
             "--webhook-secret and --tool-secret instead of --org."
         )
-    database = open_database(settings)
-    await database.open()
-    try:
+    async with opened_database(settings) as database:
         return await _target(database, settings, org, base_url, lasts_s)
-    finally:
-        await database.close()
 
 
 async def _target(database: Database, settings: Settings, org: str, base_url: str, lasts_s: float) -> Target:
