@@ -19,6 +19,7 @@ from offhook.sealing import KeyRing, new_key_text
 from offhook.settings import Settings
 from offhook.spool import Spool
 from offhook.store import events as event_rows
+from offhook.store import migrations
 from offhook.store.database import Database
 from offhook.store.engine import open_database
 from tests.services import Postgresql
@@ -167,20 +168,22 @@ async def test_a_locked_database_sends_events_to_the_spool_and_gets_them_when_it
     await database.close()
 
 
-async def test_a_postgresql_that_hangs_or_stops_costs_no_event_and_no_patience(
-    durable_postgresql: Postgresql, tmp_path: Path, keys: KeyRing, spool: Spool, secret_key: str
-) -> None:
-    from offhook.store.migrations import upgrade
-
-    settings = Settings(
-        data_dir=tmp_path,
-        database_url=durable_postgresql.url(durable_postgresql.create_database()),
-        secret_key=secret_key,
-    )
-    await upgrade(settings)
+@pytest.fixture
+async def mortal_database(durable_postgresql: Postgresql, tmp_path: Path, secret_key: str) -> AsyncIterator[Database]:
+    """On `durable_postgresql`, which may be frozen and killed."""
+    url = durable_postgresql.url(durable_postgresql.create_database())
+    settings = Settings(data_dir=tmp_path, database_url=url, secret_key=secret_key)
+    await migrations.upgrade(settings)
     database = open_database(settings, is_server=True)
     await database.open()
-    inbox = Inbox(database, spool, keys, budget_s=BUDGET_S)
+    yield database
+    await database.close()
+
+
+async def test_a_postgresql_that_hangs_or_stops_costs_no_event_and_no_patience(
+    durable_postgresql: Postgresql, mortal_database: Database, keys: KeyRing, spool: Spool
+) -> None:
+    inbox = Inbox(mortal_database, spool, keys, budget_s=BUDGET_S)
     await inbox.open()
     slowest_s = 0.0
     filed = 0
@@ -198,9 +201,25 @@ async def test_a_postgresql_that_hangs_or_stops_costs_no_event_and_no_patience(
         await asyncio.to_thread(cure)
         await until(lambda: not spool.waiting(), within_s=20)
     assert slowest_s < 1
-    assert filed == (await database.read(event_rows.page, ORG))[1]
+    assert filed == (await mortal_database.read(event_rows.page, ORG))[1]
     await inbox.close()
-    await database.close()
+
+
+async def test_in_an_outage_one_event_a_second_finds_out_whether_it_is_over(
+    durable_postgresql: Postgresql, mortal_database: Database, keys: KeyRing, tmp_path: Path
+) -> None:
+    inbox = Inbox(mortal_database, Spool([tmp_path / "spool"], keys), keys, budget_s=5)
+    (tmp_path / "spool").mkdir()  # it is not opened, so that no drain finds out either
+    await asyncio.to_thread(durable_postgresql.freeze)
+    await inbox.file(an_event("the first"))
+    await asyncio.sleep(1.1)
+
+    waits = [asyncio.create_task(inbox.file(an_event(f"{n}"))) for n in range(20)]
+    done, waiting = await asyncio.wait(waits, timeout=1)
+
+    assert (19, 1) == (len(done), len(waiting))
+    await asyncio.to_thread(durable_postgresql.thaw)
+    await asyncio.wait(waiting, timeout=10)
 
 
 async def test_what_an_earlier_process_spooled_is_filed_at_the_start(

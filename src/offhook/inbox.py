@@ -24,7 +24,7 @@ from offhook.spool import Spool
 from offhook.store import events as event_rows
 from offhook.store.database import Database
 
-_TRUST_AGAIN_S = 1.0  #: after a failure the database is asked by one event a second, so that not every one waits for it
+_ASK_AGAIN_S = 1.0  #: how long a database that failed is not asked
 _DRAIN_EVERY_S = 0.5
 _DRAIN_PATIENCE_S = 5.0
 _DRAIN_BATCH = 128
@@ -40,6 +40,7 @@ class Inbox:
         self._keys = keys
         self._budget_s = budget_s
         self._patience = _Patience(budget_s)
+        self._is_database_doubted = False
         self._ask_database_at = 0.0  #: monotonic
         self._spooled = asyncio.Event()
         self.on_filed: list[Callable[[Event], None]] = []  #: called with each event that is durable in the database
@@ -56,11 +57,14 @@ class Inbox:
 
     async def file(self, event: Event) -> Filed:
         """Keep *event* for ever; when this returns, no crash loses it. ComeBackLater when nothing can keep it."""
-        try:
-            return await self._file_in_database(event)
-        except (Unavailable, TimeoutError) as error:
-            self._ask_database_at = time.monotonic() + _TRUST_AGAIN_S
-            log.warning("inbox.spooled", event_id=event.id, error=str(error) or "late")
+        if self._may_ask_database():
+            try:
+                filed = await self._file_in_database(event)
+            except (Unavailable, TimeoutError) as error:
+                self._doubt_database(str(error) or "It did not take an event in time.")
+            else:
+                self._trust_database()
+                return filed
         await self._spool.keep(event)
         self._spooled.set()
         return Filed(event.id, None)
@@ -75,13 +79,30 @@ class Inbox:
         """How many events wait in the spool."""
         return len(self._spool.waiting())
 
-    async def _file_in_database(self, event: Event) -> Filed:
+    def _may_ask_database(self) -> bool:
+        """As long as it is trusted; in doubt one event a second asks, so that not every one waits for it."""
         if not self.is_database_trusted:
-            raise Unavailable
+            return False
+        if self._is_database_doubted:
+            self._ask_database_at = time.monotonic() + _ASK_AGAIN_S
+        return True
+
+    async def _file_in_database(self, event: Event) -> Filed:
         filed = await self._patience.within_limit(self._database.file(self._sealed(event)))
         for ring in self.on_filed:
             ring(event)
         return filed
+
+    def _doubt_database(self, reason: str) -> None:
+        self._ask_database_at = time.monotonic() + _ASK_AGAIN_S
+        if not self._is_database_doubted:  # said once: an outage is no reason to fill a disk
+            log.warning("inbox.spools", reason=reason)
+        self._is_database_doubted = True
+
+    def _trust_database(self) -> None:
+        if self._is_database_doubted:
+            log.info("inbox.spools_no_more")
+        self._is_database_doubted = False
 
     def _sealed(self, event: Event) -> Event:
         return event_rows.sealed(event, self._keys)
