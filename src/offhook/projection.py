@@ -12,7 +12,7 @@ process that ended. Whatever an event does to its reader, other conversations ha
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -248,15 +248,14 @@ class Projector:
             self._rung |= dict.fromkeys(late_for)
 
     async def _project(self, call_ids: Sequence[str]) -> None:
-        alone = [call_id for call_id in call_ids if call_id in self._isolation]  # it rings again when it is through
-        begun = await self._conversations.begin([call_id for call_id in call_ids if call_id not in alone])
+        # Those in isolation ring again when they are through.
+        begun = await self._conversations.begin([id for id in call_ids if id not in self._isolation])
         wanted = {id: one for id, one in begun.items() if one.attempts or id in self._again}
-        for call_id, one in wanted.items():
-            if _is_odd(one):
-                self._isolation.add(call_id, attempts=one.attempts, is_begun=True)
-        for some in _slices({id: one for id, one in wanted.items() if not _is_odd(one)}, self._slice_calls):
+        for call_id in [id for id, one in wanted.items() if _is_odd(one)]:
+            self._isolation.add(call_id, attempts=wanted.pop(call_id).attempts, is_begun=True)
+        while wanted:
             begun_at = time.monotonic()
-            read = await self._read_together(some)
+            read = await self._read_together(_slice(wanted, self._slice_calls))
             await self._kept()
             self._keeping = asyncio.create_task(self._keep(read))  # the next are read meanwhile
             await self._give_way(time.monotonic() - begun_at)
@@ -317,15 +316,12 @@ def _is_odd(begun: Begun) -> bool:
     return begun.attempts > 1 or begun.body_bytes > _LONG_BYTES
 
 
-def _slices(begun: dict[str, Begun], calls: int) -> Iterator[list[str]]:
-    """As many together as one transaction should write and memory hold."""
+def _slice(wanted: dict[str, Begun], calls: int) -> list[str]:
+    """As many, taken out of *wanted*, as one transaction should write and memory hold: *calls* at most, and at least one."""
     some: list[str] = []
-    room = _SLICE_BYTES
-    for call_id, one in begun.items():
-        if len(some) == calls or (some and one.body_bytes > room):
-            yield some
-            some, room = [], _SLICE_BYTES
+    size_bytes = 0
+    while wanted and len(some) < calls and size_bytes < _SLICE_BYTES:
+        call_id = next(iter(wanted))
         some.append(call_id)
-        room -= one.body_bytes
-    if some:
-        yield some
+        size_bytes += wanted.pop(call_id).body_bytes
+    return some
