@@ -256,6 +256,7 @@ def test_a_failure_is_busy_no_answer_or_failed(changes: list[tuple[str, Any]], s
         ("data.metadata.phone_call.external_number", 14165550100, "person", "14165550100"),
         ("data.agent_name", 42, "agent_name", "42"),
         ("data.user_id", 4711, "user_id", "4711"),
+        ("data.metadata.start_time_unix_secs", 1763741042500, "started_at", 1763741042.5),  # milliseconds
         ("data.metadata.start_time_unix_secs", "soon", "started_at", None),
         ("data.metadata.start_time_unix_secs", -5, "started_at", None),
         ("data.metadata.start_time_unix_secs", 1e300, "started_at", None),

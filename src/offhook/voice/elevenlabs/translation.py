@@ -30,7 +30,7 @@ K = TypeVar("K")
 _ANY = msgspec.json.Decoder()
 _LONGEST_INT = 40
 
-_LATEST = 253_402_300_799.0  #: the last second of the year 9999: what lies beyond is no time that can be shown
+_LATEST_S = 1e11  #: the year 5138; larger is milliseconds
 _LONGEST_S = 366 * 86_400.0
 _MOST = 1e15  #: credits, dollars
 
@@ -314,8 +314,11 @@ def _dialled(digits: str | None) -> str | None:
     return f"+{digits}" if digits and digits.isascii() and digits.isdigit() else digits
 
 
-def _time(unix_s: float | None) -> float | None:
-    return unix_s if unix_s is not None and 0 < unix_s <= _LATEST else None
+def _time(moment: float | None) -> float | None:
+    """Unix seconds, from seconds or milliseconds; None for what is no moment."""
+    if moment is None or not 0 < moment < _LATEST_S * 1000:
+        return None
+    return moment if moment < _LATEST_S else moment / 1000
 
 
 def _duration(seconds: float | None) -> float | None:
