@@ -93,14 +93,7 @@ def _conditions(org_id: str, wanted: CallFilter) -> list[sa.ColumnElement[bool]]
 def _has_words(org_id: str, words: str) -> sa.ColumnElement[bool]:
     spoken = (calls.c.from_number, calls.c.to_number, calls.c.agent_name, calls.c.title, calls.c.summary)
     found = [column.icontains(words, autoescape=True) for column in spoken]
-    digits = _digits(words)
-    if digits:
+    if digits := contact_rows.digits_of(words):
         found += [calls.c.from_number.contains(digits), calls.c.to_number.contains(digits)]
     named = sa.select(contacts.c.id).where(contacts.c.org_id == org_id, *contact_rows.matching(words))
     return sa.or_(*found, calls.c.contact_id.in_(named))
-
-
-def _digits(words: str) -> str | None:
-    """The digits of what looks like a written number, "(416) 555-0100"; None for other words."""
-    digits = words.translate({ord(mark): None for mark in " +()-./"})
-    return digits if len(digits) >= 3 and digits.isascii() and digits.isdigit() else None

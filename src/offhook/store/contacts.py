@@ -250,10 +250,15 @@ def matching(search: str) -> list[sa.ColumnElement[bool]]:
     folded = _folded(search[:_MAX_SEARCH_CHARS])
     if not folded:
         return []
-    digits = folded.translate(_WRITTEN_BETWEEN_DIGITS)
-    if digits.isascii() and digits.isdigit() and len(digits) >= _MIN_SEARCH_DIGITS:
+    if digits := digits_of(folded):
         return [_contains(digits)]
     return [_contains(word) for word in folded.split()[:_MAX_SEARCH_WORDS]]
+
+
+def digits_of(words: str) -> str | None:
+    """The digits of what looks like a written number, "(416) 555-0100"; None for other words."""
+    digits = words.translate(_WRITTEN_BETWEEN_DIGITS)
+    return digits if len(digits) >= _MIN_SEARCH_DIGITS and digits.isascii() and digits.isdigit() else None
 
 
 def _contains(word: str) -> sa.ColumnElement[bool]:

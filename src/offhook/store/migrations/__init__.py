@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from offhook.errors import NewerDatabase, Unavailable
@@ -71,8 +72,8 @@ def _run_on_sqlite(path: Path, statement: Callable[[sa.Connection], T]) -> T:
         engine.dispose()
 
 
-def _as_guest(connection: object, _record: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined]
+def _as_guest(connection: DBAPIConnection, _record: object) -> None:
+    cursor = connection.cursor()
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 0"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
