@@ -7,7 +7,8 @@ from itertools import count, repeat
 import msgspec
 
 from bench.load import Pieces, chunked
-from offhook.simulator import AudioBody, personalization_body, signature, transcription_body
+from offhook.simulator.bodies import AudioBody, personalization_body, transcription_body
+from offhook.simulator.deliveries import signature
 
 SECRET = "wsec_benchmark_0123456789abcdef0123456789abcdef"  #: signs events, at every contender
 TOOL_SECRET = "benchmark_0123456789abcdef0123456789abcdef"  #: the bearer of questions, likewise

@@ -14,9 +14,9 @@ import httpx
 import psutil
 import pytest
 
-from offhook.demo import demo
 from offhook.errors import Mistake
-from offhook.simulator import SCENARIOS
+from offhook.simulator.demo import demo
+from offhook.simulator.scenarios import SCENARIOS
 from offhook.simulator.speech import spoken
 from tests.services import eventually, free_port
 

@@ -35,32 +35,13 @@ from starlette.routing import Route
 
 from offhook.errors import Mistake
 from offhook.phone import e164
-from offhook.simulator import (
-    FAILURES,
-    SCENARIOS,
-    SPELLINGS,
-    AudioBody,
-    Call,
-    Delivery,
-    Sender,
-    Target,
-    after,
-    answered,
-    attempted,
-    before,
-    deck,
-    disturbed,
-    failure_body,
-    personalization_body,
-    place_calls,
-    random_of,
-    signature,
-    transcription_body,
-    with_repeats,
-)
+from offhook.simulator.bodies import AudioBody, failure_body, personalization_body, transcription_body
+from offhook.simulator.calls import Call, answered, attempted, deck, random_of
 from offhook.simulator.command import simulate
+from offhook.simulator.deliveries import SPELLINGS, Delivery, after, before, disturbed, signature, with_repeats
 from offhook.simulator.report import Tally
-from offhook.simulator.scenarios import Failure, Scenario
+from offhook.simulator.scenarios import FAILURES, SCENARIOS, Failure, Scenario
+from offhook.simulator.sender import Sender, Target, place_calls
 from offhook.simulator.speech import FRAME_BYTES, FRAME_S, index, silence, spoken, voice_of, words_sha256
 from tests.services import Server, eventually
 

@@ -62,7 +62,7 @@ Examples:
 _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings its examples, a group has its own
     ("serve", "offhook.cli.serving:serve", "Run the server: webhooks, API, projection.", _SERVE_EXAMPLES),
     ("worker", "offhook.cli.serving:worker", "Run the projection without HTTP (PostgreSQL).", _WORKER_EXAMPLE),
-    ("demo", "offhook.demo:demo", "Run a server with a demo organisation and calls.", _DEMO_EXAMPLES),
+    ("demo", "offhook.simulator.demo:demo", "Run a server with a demo organisation and calls.", _DEMO_EXAMPLES),
     ("simulate", "offhook.simulator.command:simulate", "Send realistic calls to any offhook.", _SIMULATE_EXAMPLES),
     ("org", "offhook.cli.org:app", "Organisations and their secrets.", None),
     ("number", "offhook.cli.number:app", "The telephone numbers of an organisation.", None),
