@@ -57,6 +57,7 @@ class SqliteDatabase:
         self._filings: deque[_Filing] = deque()
         self._writes: deque[tuple[Callable[[sa.Connection], Any], Future[Any]]] = deque()
         self._wake = threading.Event()
+        self._is_waking = False
         self._is_closing = False
         self._in_hand_since: float | None = None
         self._reads = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-read")
@@ -106,7 +107,9 @@ class SqliteDatabase:
     def file(self, event: Event) -> "asyncio.Future[Filed]":
         answer: asyncio.Future[Filed] = self._loop.create_future()
         self._filings.append(_Filing(event, answer, time.monotonic()))
-        self._wake.set()
+        if not self._is_waking:
+            self._is_waking = True
+            self._loop.call_soon(self._wake_writer)  # after this turn of the loop: what it brings is one commit
         return answer
 
     async def find_caller(self, org_id: str, number: str) -> Sequence[Any] | None:
@@ -130,6 +133,10 @@ class SqliteDatabase:
                 return statement(tx)
         except sa.exc.OperationalError as error:
             raise Unavailable(f"The database cannot be read: {error.orig}.") from error
+
+    def _wake_writer(self) -> None:
+        self._is_waking = False
+        self._wake.set()
 
     # The writer thread
 
