@@ -3,20 +3,36 @@
 import asyncio
 import contextlib
 import secrets
+import socket
 import subprocess
 import sys
+import time
 import traceback
-from collections.abc import AsyncIterator
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from offhook import events
 from offhook.connections import BoundedConnection
+from offhook.sealing import KeyRing
 from offhook.store.database import Database
 from offhook.store.tables import contacts
+from offhook.voice.elevenlabs.body import Intake
+from offhook.voice.elevenlabs.envelope import read_envelope
+from offhook.voice.elevenlabs.signature import read_signature
+from offhook.voice.parts import Folders
+from offhook.webhooks.arrival import Arrival, UnprovenQuota
+from offhook.webhooks.requests import TurnedAway
+from tests.services import Server, eventually, signature
+from tests.test_doors import DOOR, audio, pieces, post, transcription
 
 MIB = 1 << 20
 
@@ -245,3 +261,144 @@ async def test_an_error_of_the_database_says_nothing_of_what_was_to_be_written(d
     said = "".join(traceback.format_exception(failed.value))
     assert "search_text" in said
     assert name not in said
+
+
+# Bodies that nobody has proven
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data":[' + b"0," * (2 * MIB) + b"0]}",
+        b"{" + b'"data":{},' * 400_000 + b'"data":1}',
+        b'{"type":"' + b"\\n" * (2 * MIB) + b'\\ud800"}',
+        b'{"type":"\\ud800","a":"' + b"\\ud83d\\ude00" * 350_000 + b'"}',
+    ],
+    ids=["a list for an object", "the same key a million times", "escapes", "surrogates"],
+)
+def test_spite_costs_little_more_than_its_own_size_to_read(body: bytes) -> None:
+    tracemalloc.start()
+    begun = time.process_time()
+    assert read_envelope(body).conversation_id is None
+    took_s = time.process_time() - begun
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (True, True) == (took_s < 1, peak_bytes < 16 * len(body)), (took_s, peak_bytes)
+
+
+def test_a_signature_header_with_thousands_of_digests_is_none() -> None:
+    assert read_signature("t=1," + ",".join(["v0=" + "0" * 64] * 10)) is not None
+    assert read_signature("t=1," + ",".join(["v0=" + "0" * 64] * 1000)) is None
+
+
+class Sending:
+    """One body on its way in, without a socket."""
+
+    def __init__(self, quota: UnprovenQuota, folder: Path) -> None:
+        folders = Folders(folder / "recordings", folder / "bodies", KeyRing([b"k" * 32]))
+        self.arrival: Arrival[Any] = Arrival(Intake(folders, 16 * MIB), quota, self._nobody)
+
+    async def _nobody(self) -> None:
+        return None
+
+    async def send(self, size_bytes: int, piece: bytes = b"[" * 65536) -> bool:
+        """Whether all of it was taken."""
+        try:
+            for _ in range(size_bytes // len(piece)):
+                await self.arrival.take(piece)
+        except TurnedAway as refused:
+            return refused.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        return True
+
+
+@pytest.fixture
+def quota() -> UnprovenQuota:
+    return UnprovenQuota(disk_bytes=20 * MIB, memory_bytes=20 * MIB)
+
+
+@pytest.mark.parametrize("piece", [b"[" * 65536, b'"' + b"QUJD" * 16384], ids=["in memory", "on disk"])
+async def test_where_unproven_bodies_take_too_much_the_largest_gives_way(
+    quota: UnprovenQuota, tmp_path: Path, piece: bytes
+) -> None:
+    flood = [Sending(quota, tmp_path) for _ in range(5)]
+    honest = Sending(quota, tmp_path)
+    assert await honest.send(2 * MIB, piece)
+    taken = [await one.send(9 * MIB, piece) for one in flood]
+    assert await honest.send(MIB, piece)
+    assert 2 >= sum([await one.send(MIB, piece) for one in flood]), taken
+    await honest.arrival.end()
+    for one in (*flood, honest):
+        await one.arrival.discard()
+    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+async def test_small_bodies_that_wait_for_their_end_take_of_the_quota_too(quota: UnprovenQuota, tmp_path: Path) -> None:
+    waiting = [Sending(quota, tmp_path) for _ in range(200)]
+    taken = [await one.send(192 * 1024) for one in waiting]
+    assert 20 * MIB // (192 * 1024) >= sum([await one.send(65536, b"x" * 1024) for one in waiting])
+    assert all(taken[:100])
+
+
+async def test_a_body_that_has_come_to_its_end_gives_way_to_nobody(quota: UnprovenQuota, tmp_path: Path) -> None:
+    whole, flood = Sending(quota, tmp_path), Sending(quota, tmp_path)
+    assert await whole.send(15 * MIB)
+    await whole.arrival.end()
+    assert await flood.send(15 * MIB)
+    assert 15 * MIB == (await whole.arrival.finish()).size_bytes
+
+
+async def test_what_a_bearer_proved_takes_nothing_of_the_quota(quota: UnprovenQuota, tmp_path: Path) -> None:
+    proven, flood = Sending(quota, tmp_path), Sending(quota, tmp_path)
+    proven.arrival.is_proven = True
+    assert await proven.send(30 * MIB)
+    assert await flood.send(10 * MIB)
+
+
+async def test_a_body_in_the_smallest_pieces_takes_no_more_memory_than_in_one(
+    quota: UnprovenQuota, tmp_path: Path
+) -> None:
+    tracemalloc.start()
+    await Sending(quota, tmp_path).send(200_000, b"ab")
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < MIB
+
+
+def half_a_body(server: Server, begin: bytes) -> socket.socket:
+    """A large body by somebody who knows no secret, which never ends."""
+    header = f"t={int(time.time())},v0={'0' * 64}"
+    head = f"POST {DOOR}?org={server.org_id} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 30}\r\n"
+    wire = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    with contextlib.suppress(ConnectionError):
+        wire.sendall(f"{head}ElevenLabs-Signature: {header}\r\n\r\n".encode() + begin)
+    return wire
+
+
+def test_a_flood_of_unproven_bodies_keeps_to_its_quota_and_harms_no_honest_sender(
+    start_server: Callable[..., Server],
+) -> None:
+    server = start_server(env={"OFFHOOK_UNPROVEN_QUOTA_MIB": "16"})
+    flood = [half_a_body(server, b'{"data":{"full_audio":"' + b"QUJD" * (2 * MIB)) for _ in range(8)]
+    body = audio(secrets.token_bytes(3 * MIB))
+    header = {"ElevenLabs-Signature": signature(server.webhook_secret, body)}
+    assert 200 == post(server, pieces(body), f"{DOOR}?org={server.org_id}", **header).status_code
+    on_disk = sum(path.stat().st_size for path in (server.data_dir / "recordings" / "incoming").iterdir())
+    assert on_disk <= 16 * MIB
+    for wire in flood:
+        wire.close()
+
+
+def test_whoever_names_anothers_agent_in_a_signed_event_does_not_shut_it_out(
+    start_server: Callable[..., Server],
+) -> None:
+    server = start_server()
+    neighbours = [server.create_organization(f"Client {n}") for n in range(6)]
+    greedy, robbed = neighbours[0], neighbours[1]
+    first = server.deliver(
+        transcription("c1", agent_id="agent_of_robbed"), secret=greedy["webhook_secret"], org_id=greedy["id"]
+    )
+    key = {"Authorization": f"Bearer {greedy['api_key']}"}
+    eventually(lambda: httpx.get(f"{server.base_url}/api/calls/{first.json()['callId']}", headers=key).is_success)
+    body = transcription("c2", agent_id="agent_of_robbed")
+    answer = post(server, body, **{"ElevenLabs-Signature": signature(robbed["webhook_secret"], body)})
+    assert (200, events.call_id(robbed["id"], "c2")) == (answer.status_code, answer.json().get("callId"))

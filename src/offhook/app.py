@@ -39,6 +39,7 @@ from offhook.webhooks.post_call import PostCallDoor
 from offhook.webhooks.requests import Senders
 
 _MIB = 1 << 20
+_UNPROVEN_MEMORY_BYTES = 256 * _MIB  #: for all bodies that nobody has proven yet
 _DRAIN_S = 25  #: what is in hand when we are told to stop may take this long
 _KEEP_ALIVE_S = 75  #: longer than a proxy keeps its side open, so that it never writes into a closing connection
 _BACKLOG = 2048
@@ -123,7 +124,10 @@ def build(deps: Deps) -> tuple[ASGIApp, PersonalizationDoor]:
         database=deps.database,
         inbox=deps.inbox,
         refusals=deps.refusals,
-        quota=UnprovenQuota(settings.unproven_quota_mib * _MIB),
+        quota=UnprovenQuota(
+            disk_bytes=settings.unproven_quota_mib * _MIB,
+            memory_bytes=max(_UNPROVEN_MEMORY_BYTES, 2 * settings.body_limit_mib * _MIB),
+        ),
         folders=folders(settings, deps.keys),
         body_limit_bytes=settings.body_limit_mib * _MIB,
         now=deps.now,

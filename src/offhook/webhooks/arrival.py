@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from offhook.voice.elevenlabs.body import Body, Intake
 from offhook.voice.elevenlabs.envelope import Envelope, Unreadable, read_envelope
@@ -12,6 +12,7 @@ from offhook.webhooks.requests import TurnedAway
 
 SMALL_BODY_BYTES = 256 * 1024  #: up to here a body waits in memory and is proven once, when it is whole
 _PIECE_BYTES = 256 * 1024  #: beyond, pieces of this size go through a thread
+_UNCOUNTED_BYTES = 16 * 1024  #: a body up to here takes nothing of the quota
 
 
 class _Trial(Protocol):
@@ -23,18 +24,46 @@ T = TypeVar("T", bound=_Trial)
 
 
 class UnprovenQuota:
-    """How many bytes of bodies that nobody has proven yet may lie on disk at once."""
+    """How much of bodies that nobody has proven yet may lie here at once, on disk and in memory.
+
+    When it is too much, the largest of them gives way. So a flood makes room for itself, and whoever sends what honest
+    senders send does not notice it.
+    """
+
+    def __init__(self, *, disk_bytes: int, memory_bytes: int) -> None:
+        self._disk = _Shares(disk_bytes)
+        self._memory = _Shares(memory_bytes)
+
+    def hold(self, holder: "Arrival[Any]", *, disk_bytes: int, memory_bytes: int) -> None:
+        """*holder* holds so much now; `Arrival.give_way` is called on whoever holds most, where that is too much."""
+        self._disk.set(holder, disk_bytes)
+        self._memory.set(holder, memory_bytes)
+        while largest := self._disk.largest_of_too_many() or self._memory.largest_of_too_many():
+            self.release(largest)
+            largest.give_way()
+
+    def release(self, holder: "Arrival[Any]") -> None:
+        self._disk.set(holder, 0)
+        self._memory.set(holder, 0)
+
+
+class _Shares:
+    """Who holds how much of something of which there is so much."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._left = limit_bytes
+        self._limit_bytes = limit_bytes
+        self._total_bytes = 0
+        self._by_holder: dict[Arrival[Any], int] = {}
 
-    def take(self, size_bytes: int) -> None:
-        if size_bytes > self._left:
-            raise TurnedAway("quota", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        self._left -= size_bytes
+    def set(self, holder: "Arrival[Any]", size_bytes: int) -> None:
+        self._total_bytes += size_bytes - self._by_holder.pop(holder, 0)
+        if size_bytes:
+            self._by_holder[holder] = size_bytes
 
-    def give_back(self, size_bytes: int) -> None:
-        self._left += size_bytes
+    def largest_of_too_many(self) -> "Arrival[Any] | None":
+        if self._total_bytes <= self._limit_bytes:
+            return None
+        return max(self._by_holder, key=self._by_holder.__getitem__)
 
 
 class Arrival(Generic[T]):
@@ -48,33 +77,36 @@ class Arrival(Generic[T]):
         self._intake = intake
         self._quota = quota
         self._begin_trial = begin_trial
-        self._pieces: list[bytes] = []
-        self._waiting_bytes = 0
-        self._reserved_bytes = 0
+        self._waiting = bytearray()
         self._is_streamed = False
+        self._has_given_way = False
         self._body: Body | None = None
+        self.is_proven = False  #: by its head alone: it takes nothing of the quota
         self.size_bytes = 0
         self.small: bytes | None = None  #: the whole body, when it has ended and is small
         self.trial: T | None = None  #: of a large body whose head told who may have signed
 
     async def take(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._waiting_bytes += len(piece)
+        """TurnedAway when it had to give way to others."""
+        self._waiting += piece
         self.size_bytes += len(piece)
-        if self._waiting_bytes < _PIECE_BYTES or self.size_bytes <= SMALL_BODY_BYTES:
+        if self.size_bytes > _UNCOUNTED_BYTES:
+            self._hold()
+        if len(self._waiting) < _PIECE_BYTES or self.size_bytes <= SMALL_BODY_BYTES:
             return
         if not self._is_streamed:
             self._is_streamed = True
             self.trial = await self._begin_trial()
-        await self._pass_on(self._joined())
+        await self._pass_on()
 
     async def end(self) -> None:
-        """The last piece was taken."""
-        rest = self._joined()
+        """The last piece was taken. TurnedAway when it had to give way to others; from now on it does not."""
         if self._is_streamed:
-            await self._pass_on(rest)
+            await self._pass_on()
         else:
-            self.small = rest
+            self._hold()
+            self.small = bytes(self._waiting)
+        self._quota.release(self)
 
     async def finish(self) -> Body:
         """The body in its parts: what stays, and the files that nobody sees yet."""
@@ -87,10 +119,19 @@ class Arrival(Generic[T]):
             self._body = await asyncio.to_thread(self._intake.finish)
         return self._body
 
+    async def envelope(self) -> Envelope:
+        """What is to be known of the body, be it finished or small; Unreadable when it is no JSON object."""
+        text = self.small if self._body is None else self._body.inline
+        if text is None:
+            text = (await self.finish()).inline
+        if len(text) <= SMALL_BODY_BYTES:
+            return read_envelope(text)
+        return await asyncio.to_thread(read_envelope, text)
+
     async def claims(self) -> Envelope | None:
         """What the body says of itself before anybody proved it; only good for choosing whose secrets to try."""
         try:
-            return read_envelope(self.small if self.small is not None else (await self.finish()).inline)
+            return await self.envelope()
         except Unreadable:
             return None
 
@@ -109,21 +150,29 @@ class Arrival(Generic[T]):
 
     async def discard(self) -> None:
         """Leave nothing that was not kept, and free the quota."""
-        self._quota.give_back(self._reserved_bytes)
-        self._reserved_bytes = 0
+        self._quota.release(self)
         if self._intake.has_files:
             await asyncio.to_thread(self._intake.discard)
 
-    def _joined(self) -> bytes:
-        joined = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
-        self._waiting_bytes = 0
-        return joined
+    def give_way(self) -> None:
+        """Make room at once, and take nothing more."""
+        self._has_given_way = True
+        self._waiting.clear()
+        asyncio.get_running_loop().run_in_executor(None, self._intake.discard)
 
-    async def _pass_on(self, piece: bytes) -> None:
-        self._quota.take(len(piece))
-        self._reserved_bytes += len(piece)
+    async def _pass_on(self) -> None:
+        piece = bytes(self._waiting)
+        self._waiting.clear()
         await asyncio.to_thread(self._swallow, piece)
+        self._hold()
+
+    def _hold(self) -> None:
+        """Say how much of the quota is taken, and stop where others need it more."""
+        if not (self.is_proven or self._has_given_way):
+            memory_bytes = len(self._waiting) + self._intake.memory_bytes
+            self._quota.hold(self, disk_bytes=self.size_bytes - memory_bytes, memory_bytes=memory_bytes)
+        if self._has_given_way:
+            raise TurnedAway("quota", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def _swallow(self, piece: bytes) -> None:
         if self.trial is not None:

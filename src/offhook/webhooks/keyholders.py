@@ -17,6 +17,8 @@ from offhook.webhooks.arrival import Arrival
 from offhook.webhooks.requests import Knock, TurnedAway
 
 _EVERY_SECRET_BYTES = 1 << 20  #: bodies up to this size may be tried against every secret there is
+_LONG_TRIAL_BYTES = 2 << 20  #: to hash so much, for all secrets together, takes a millisecond or more
+_LOOK_AGAIN_S = 0.2  #: a sender whose secret is known does not wait for a database that hangs
 _FEW_SECRETS = 4  #: so few that all may be tried while the body flows
 
 
@@ -54,8 +56,8 @@ class Keyholders:
         """
         trial = arrival.trial or await self._trial(knock, signature, arrival)
         signer = trial.signer()
-        if signer is None and arrival.trial is None and await self._directory.refresh():
-            trial = await self._trial(knock, signature, arrival)
+        if signer is None and arrival.trial is None:
+            trial = await self._second_trial(trial, knock, signature, arrival)
             signer = trial.signer()
         if signer is None:
             raise TurnedAway("signature" if trial.candidates else "organization")
@@ -72,19 +74,27 @@ class Keyholders:
 
     async def looks_again(self) -> bool:
         """Whether something changed beside this server; when the database is down, what was known before is still true."""
-        with contextlib.suppress(Unavailable):
-            return await self._directory.refresh()
+        with contextlib.suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_LOOK_AGAIN_S):
+                return await self._directory.refresh()
         return False
 
     async def _trial(self, knock: Knock, signature: Signature, arrival: Arrival[Trial]) -> Trial:
         candidates = self._named_by(knock)
         if candidates is None:
             candidates = self._named_in(await arrival.claims(), arrival.size_bytes)
-        trial = _trial(signature, candidates)
-        if arrival.small is not None:
-            trial.prover.update(arrival.small)
-        else:
-            await asyncio.to_thread(_feed, trial.prover, arrival.raw_pieces())
+        return await _tried(signature, candidates, arrival)
+
+    async def _second_trial(self, first: Trial, knock: Knock, signature: Signature, arrival: Arrival[Trial]) -> Trial:
+        """With what changed beside this server; and then with all secrets, where only the body told whose to try.
+
+        An agent is known by whoever named it in a signed event, and that need not be everybody who has it.
+        """
+        trial = await self._trial(knock, signature, arrival) if await self._directory.refresh() else first
+        everyone = self._directory.all_webhook_secrets()
+        may_be_anybodys = knock.org_claim is None and arrival.size_bytes <= _EVERY_SECRET_BYTES
+        if may_be_anybodys and len(trial.candidates) < len(everyone) and trial.signer() is None:
+            trial = await _tried(signature, everyone, arrival)
         return trial
 
     def _named_by(self, knock: Knock) -> list[WebhookSecret] | None:
@@ -127,6 +137,18 @@ async def org_of_token(directory: Directory, token: str, *, may_fail: bool = Fal
 def _trial(signature: Signature, candidates: Sequence[WebhookSecret]) -> Trial:
     """Without candidates it costs what it costs with one: nobody learns from the time which organisations exist."""
     return Trial(Prover(signature, [candidate.secret for candidate in candidates]), candidates)
+
+
+async def _tried(signature: Signature, candidates: Sequence[WebhookSecret], arrival: Arrival[Trial]) -> Trial:
+    """A trial that has seen the whole body; in a thread where that takes longer than others should wait."""
+    trial = _trial(signature, candidates)
+    if arrival.small is None:
+        await asyncio.to_thread(_feed, trial.prover, arrival.raw_pieces())
+    elif len(arrival.small) * len(candidates) > _LONG_TRIAL_BYTES:
+        await asyncio.to_thread(trial.prover.update, arrival.small)
+    else:
+        trial.prover.update(arrival.small)
+    return trial
 
 
 def _feed(prover: Prover, pieces: Iterable[bytes]) -> None:

@@ -21,7 +21,7 @@ from offhook.refusals import Check, Refusals
 from offhook.store import events as event_rows
 from offhook.store.database import Database
 from offhook.voice.elevenlabs.body import Body, Folders, Intake
-from offhook.voice.elevenlabs.envelope import Envelope, Unreadable, read_envelope
+from offhook.voice.elevenlabs.envelope import Envelope, Unreadable
 from offhook.voice.elevenlabs.signature import Signature, read_signature
 from offhook.webhooks.arrival import Arrival, UnprovenQuota
 from offhook.webhooks.keyholders import Keyholders, Trial, org_of_token
@@ -108,6 +108,7 @@ class PostCallDoor:
         bearer_org = await self._org_of_bearer(knock)
         if bearer_org is None and signature is None:
             raise TurnedAway(_missing(knock))
+        arrival.is_proven = bearer_org is not None
         await read_body(receive, arrival.take)
         await arrival.end()
         if bearer_org is not None:
@@ -133,7 +134,7 @@ class PostCallDoor:
     async def _read(self, arrival: Arrival[Trial]) -> "_Delivery":
         body = await arrival.finish()
         try:
-            return _Delivery(body, read_envelope(body.inline), None)
+            return _Delivery(body, await arrival.envelope(), None)
         except Unreadable as error:
             return _Delivery(body, None, str(error))
 

@@ -56,6 +56,11 @@ class Intake:
         """Whether something lies on disk that was neither kept nor discarded."""
         return bool(self._strings.drafts())
 
+    @property
+    def memory_bytes(self) -> int:
+        """How much of the body lies in memory; the rest lies on disk."""
+        return len(self._strings.stays)
+
     def feed(self, raw: bytes) -> None:
         """The next piece; pieces of 64 KiB and more cost least."""
         with self._lock:

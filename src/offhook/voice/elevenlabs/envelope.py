@@ -5,8 +5,9 @@ payloads have its fields at the top level.
 https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks, read 2026-10.
 """
 
+import contextlib
 import re
-from typing import Union
+from typing import Union, cast
 
 import msgspec
 from msgspec import Raw
@@ -19,6 +20,7 @@ __all__ = ["Envelope", "Unreadable", "audio_text", "read_envelope"]
 
 _NULL = Raw(b"null")
 _LATEST_S = 1e11  #: the year 5138; larger is milliseconds
+_LONG_BYTES = 256 * 1024
 _LONGEST_WORD_BYTES = 4096  #: no id, type or number is longer
 _NUMBER = re.compile(r"\s*[0-9]{1,20}(?:\.[0-9]{0,20})?\s*\Z", re.ASCII)
 
@@ -35,8 +37,8 @@ class Envelope(msgspec.Struct, frozen=True):
     has_audio_text: bool  #: full_audio holds text
 
 
-#: What may stand where an object is expected.
-_Anything = Union["_Fields", list[Raw], str, int, float, bool, None]
+#: What may stand where an object is expected, but for arrays, of which each item would be made.
+_Anything = Union["_Fields", str, int, float, bool, None]
 
 
 class _Fields(msgspec.Struct, frozen=True):
@@ -67,14 +69,23 @@ class _Fields(msgspec.Struct, frozen=True):
 
 _NOTHING = _Fields()
 _FIELDS = msgspec.json.Decoder(_Fields)
+#: The same names, and nothing looked into: what stands there is left as it came.
+_Unopened = msgspec.defstruct(
+    "_Unopened",
+    [
+        (field.name, Raw, msgspec.field(default=_NULL, name=field.encode_name))
+        for field in msgspec.structs.fields(_Fields)
+    ],
+)
+_UNOPENED = msgspec.json.Decoder(_Unopened)
 _SCALAR = msgspec.json.Decoder(str | int | float | None)
 
 
 def read_envelope(body: bytes) -> Envelope:
     """The envelope of *body*; Unreadable, with a sentence for people, when it is not a JSON object in UTF-8."""
-    top = decode(body, _FIELDS)
+    top = _top(body)
     data = _object(top.data)
-    metadata = _object(top.metadata if data.metadata is None else data.metadata)
+    metadata = _object(top.metadata if _is_null(data.metadata) else data.metadata)
     phone_call, attempt = _object(metadata.phone_call), _object(metadata.body)
     return Envelope(
         type=_string(top.type),
@@ -89,13 +100,13 @@ def read_envelope(body: bytes) -> Envelope:
 
 def audio_text(body: bytes) -> bytes:
     """What stands between the quotes of full_audio, escapes and all; empty without one. Raises as read_envelope does."""
-    top = decode(body, _FIELDS)
+    top = _top(body)
     return _audio(top, _object(top.data))[1:-1]
 
 
 def _audio(top: _Fields, data: _Fields) -> bytes:
     """full_audio as it came, quotes and all: from data, or from the top level when data is missing; empty without one."""
-    found = bytes(top.full_audio if top.data is None else data.full_audio)
+    found = bytes(top.full_audio if _is_null(top.data) else data.full_audio)
     return found if found.startswith(b'"') else b""
 
 
@@ -123,9 +134,31 @@ def _number(raw: Raw) -> str | None:
     return e164(text) if (text := _text(raw)) else None
 
 
-def _object(value: _Anything) -> _Fields:
+def _top(body: bytes) -> _Fields:
+    """The fields of *body*; Unreadable when it is not a JSON object in UTF-8.
+
+    What is long, or has an array where an object should be, is looked into level by level: that makes nothing of what it
+    skips, however much there is of it.
+    """
+    if len(body) <= _LONG_BYTES:
+        with contextlib.suppress(Unreadable):
+            return decode(body, _FIELDS)
+    return _unopened(body)
+
+
+def _unopened(text: bytes) -> _Fields:
+    return cast("_Fields", decode(text, _UNOPENED))
+
+
+def _object(value: _Anything | Raw) -> _Fields:
     """The fields of a JSON object; none of anything else."""
+    if isinstance(value, Raw):
+        return _unopened(bytes(value)) if bytes(memoryview(value)[:1]) == b"{" else _NOTHING
     return value if isinstance(value, _Fields) else _NOTHING
+
+
+def _is_null(value: _Anything | Raw) -> bool:
+    return value is None or (isinstance(value, Raw) and bytes(memoryview(value)[:5]) == b"null")
 
 
 def _string(raw: Raw) -> str:
