@@ -16,7 +16,8 @@ import pytest
 from offhook import cli, logs
 from offhook.events import UNASSIGNED, Event, Status, call_id, event_id
 from offhook.settings import Settings, load
-from offhook.store.engine import open_database
+from offhook.store import events as event_rows
+from offhook.store.engine import opened_database
 from tests.services import Server, eventually
 
 ORG_KEYS = [
@@ -368,12 +369,10 @@ def test_somebody_without_a_name_gets_one(acme: dict[str, str], offhook: Offhook
 
 def file_events(settings: Settings, *events: Event) -> None:
     async def file() -> None:
-        keys, database = settings.key_ring(), open_database(settings)
-        await database.open()
-        for event in events:
-            sealed = keys.seal(event.body, bound_to=event.id)
-            await database.file(Event(**{**{f: getattr(event, f) for f in Event.__struct_fields__}, "body": sealed}))
-        await database.close()
+        keys = settings.key_ring()
+        async with opened_database(settings) as database:
+            for event in events:
+                await database.file(event_rows.sealed(event, keys))
 
     asyncio.run(file())
 
