@@ -61,6 +61,7 @@ async def _run(settings: Settings, statement: Callable[[sa.Connection], T]) -> T
 
 def _run_on_sqlite(path: Path, statement: Callable[[sa.Connection], T]) -> T:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)  # SQLite would let everybody on this machine read it, and its -wal has the mode that it has
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10, "isolation_level": None})
     # WAL from the first byte: this connection meets a running server, and its checkpoints are the server's to do.
     sa.event.listen(engine, "connect", _as_guest)
