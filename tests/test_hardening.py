@@ -23,6 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from offhook import events
 from offhook.connections import BoundedConnection
 from offhook.sealing import KeyRing
+from offhook.settings import Settings
+from offhook.store import events as event_rows
 from offhook.store.database import Database
 from offhook.store.tables import contacts
 from offhook.voice.elevenlabs.body import Intake
@@ -31,6 +33,7 @@ from offhook.voice.elevenlabs.signature import read_signature
 from offhook.voice.parts import Folders
 from offhook.webhooks.arrival import Arrival, UnprovenQuota
 from offhook.webhooks.requests import TurnedAway
+from tests.api import running_api
 from tests.services import Server, eventually, signature
 from tests.test_doors import DOOR, audio, pieces, post, transcription
 
@@ -418,3 +421,39 @@ def test_nothing_in_the_data_directory_is_anybody_elses_to_read(
     found = {path.relative_to(ours): path.stat().st_mode & 0o077 for path in ours.rglob("*")}
     assert {Path("offhook.db"), Path("offhook.db-wal"), Path("secret.key"), Path("recordings")} <= set(found)
     assert {} == {path: oct(mode) for path, mode in found.items() if mode and path.name != "server.lock"}
+
+
+# What anybody may ask
+
+
+async def test_however_many_ask_how_it_stands_the_events_are_counted_once_at_a_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def slow_look(tx: sa.Connection) -> dict[str, int]:
+        nonlocal looks
+        looks += 1
+        time.sleep(0.3)
+        return {"pending": 7}
+
+    monkeypatch.setattr(event_rows, "count_by_status", slow_look)
+    async with running_api(settings) as api:
+        stranger = api.client_with(None)
+        answers = await asyncio.gather(*(stranger.get(path) for path in ("/api/health", "/metrics") * 20))
+    assert ({200}, 1) == ({answer.status_code for answer in answers}, looks)
+    assert {7} == {answer.json()["events"]["pending"] for answer in answers[::2]}
+
+
+async def test_what_strangers_are_shown_names_nobody_and_loads_nothing_from_elsewhere(settings: Settings) -> None:
+    async with running_api(settings) as api:
+        stranger = api.client_with(None)
+        for path in ("/docs", "/redoc", "/docs/oauth2-redirect"):
+            assert 404 == (await stranger.get(path)).status_code
+        shown = [await stranger.get(path) for path in ("/api/health", "/metrics", "/openapi.json", "/api/health/ready")]
+        for answer in shown:
+            assert 200 == answer.status_code
+            assert [] == [word for word in (api.org.id, str(settings.data_dir)) if word in answer.text]
+            assert [] == [
+                name for name in answer.headers if name.startswith(("access-control", "set-cookie", "server"))
+            ]

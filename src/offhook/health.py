@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 from offhook import __version__
 from offhook.deps import Deps
 from offhook.errors import Unavailable
-from offhook.store import events as event_rows
 
 _LOOK_S = 1.0
 _TIGHT_BYTES = 64 << 20  #: below this much free disk the spool is not counted on
@@ -66,13 +65,12 @@ async def _of_the_database(deps: Deps) -> dict[str, Any]:
     facts: dict[str, Any] = {"database": deps.database.name, "events": {}, "oldestPendingSeconds": None}
     try:
         async with asyncio.timeout(_LOOK_S):
-            facts["events"] = await deps.database.read(event_rows.count_by_status)
-            oldest = await deps.database.read(event_rows.oldest_pending)
+            standing = await deps.inbox.standing()
     except (Unavailable, TimeoutError):
         return {"status": "spooling", **facts}
-    if oldest is not None:
-        facts["oldestPendingSeconds"] = round(max(0.0, deps.now() - oldest), 3)
-    return {"status": "ok", **facts}
+    if standing.oldest_pending_at is not None:
+        facts["oldestPendingSeconds"] = round(max(0.0, deps.now() - standing.oldest_pending_at), 3)
+    return {"status": "ok", **facts, "events": standing.by_status}
 
 
 def _can_spool(folders: tuple[Path, ...]) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import sqlalchemy as sa
 
 from offhook.errors import Damaged, Unavailable
 from offhook.events import Event, Filed
@@ -25,10 +26,18 @@ from offhook.store import events as event_rows
 from offhook.store.database import Database
 
 _ASK_AGAIN_S = 1.0  #: how long a database that failed is not asked
+_LOOK_AGAIN_S = 1.0  #: how old the standing may be
 _DRAIN_EVERY_S = 0.5
 _DRAIN_PATIENCE_S = 5.0
 _DRAIN_BATCH = 128
 _DRAIN_BYTES = 32 << 20
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How far the filed events have got, over all organisations."""
+
+    by_status: dict[str, int]
+    oldest_pending_at: float | None  #: unix; when the event came that has waited longest; None when none waits
 
 
 class Inbox:
@@ -43,6 +52,8 @@ class Inbox:
         self._is_database_doubted = False
         self._ask_database_at = 0.0  #: monotonic
         self._spooled = asyncio.Event()
+        self._look: asyncio.Task[Standing] | None = None
+        self._look_again_at = 0.0  #: monotonic
         self.on_filed: list[Callable[[Event], None]] = []  #: called with each event that is durable in the database
 
     async def open(self) -> None:
@@ -86,6 +97,17 @@ class Inbox:
         if self._is_database_doubted:
             self._ask_database_at = time.monotonic() + _ASK_AGAIN_S
         return True
+
+    async def standing(self) -> Standing:
+        """As of a second ago at most. Unavailable when the database does not answer, which is not waited for here.
+
+        A look goes through every event there is. So however many ask, and however long it takes, there is one at a time.
+        """
+        if self._look is None or (self._look.done() and time.monotonic() >= self._look_again_at):
+            self._look_again_at = time.monotonic() + _LOOK_AGAIN_S
+            self._look = asyncio.create_task(self._database.read(_standing), name="inbox-standing")
+            self._look.add_done_callback(_overhear)  # whoever asked may have gone
+        return await asyncio.shield(self._look)
 
     async def _file_in_database(self, event: Event) -> Filed:
         filed = await self._patience.within_limit(self._database.file(self._sealed(event)))
@@ -181,6 +203,15 @@ class _Patience:
             if not wait.done():
                 wait.set_exception(TimeoutError())
         self._timer = loop.call_at(self._waits[0][0], self._look) if self._waits else None
+
+
+def _standing(tx: sa.Connection) -> Standing:
+    return Standing(event_rows.count_by_status(tx), event_rows.oldest_pending(tx))
+
+
+def _overhear(look: "asyncio.Task[Standing]") -> None:
+    if not look.cancelled():
+        look.exception()
 
 
 def _from_spool(event: Event) -> Event:
