@@ -111,6 +111,10 @@ def _set_attempts(tx: sa.Connection, filed: Event, attempts: int) -> None:
     tx.execute(inbox.update().where(inbox.c.id == filed.id).values(attempts=attempts))
 
 
+def _rename(tx: sa.Connection, table: str, name: str) -> None:
+    tx.execute(sa.text(f"ALTER TABLE {table} RENAME TO {name}"))
+
+
 @pytest.fixture
 async def house(database: Database, tmp_path: Path) -> AsyncIterator[House]:
     made = House(database, tmp_path)
@@ -489,6 +493,20 @@ async def test_what_was_begun_before_a_crash_is_tried_again_alone(house: House) 
     await house.database.write(_set_attempts, filed, 2)
     await house.project()
     assert ("projected", None, 3) == await house.standing(filed)
+
+
+@pytest.mark.parametrize("attempts", [0, 2], ids=["among others", "alone"])
+async def test_a_database_that_takes_no_calls_for_a_while_wears_no_event_out(house: House, attempts: int) -> None:
+    filed = booking()
+    await house.file(filed)
+    await house.database.write(_set_attempts, filed, attempts)
+    await house.database.write(_rename, "calls", "calls_elsewhere")
+    await house.projector()
+    await asyncio.sleep(3)
+    assert ("pending", None, attempts + 1) == await house.standing(filed)
+    await house.database.write(_rename, "calls_elsewhere", "calls")
+    await _until(lambda: _is_projected(house, [filed]))
+    assert ("projected", None, attempts + 1) == await house.standing(filed)
 
 
 async def test_what_never_came_to_an_end_is_not_begun_for_ever(house: House) -> None:

@@ -67,7 +67,8 @@ class Isolation:
                 is_through = await self._try(suspect)
             except (Unavailable, Fault) as error:
                 log.warning("isolation.waits", call=suspect.call_id, error=error.message)
-                self._put(suspect.call_id, suspect.attempts, _RETRY_S)
+                known = self._suspects[suspect.call_id]
+                self._put(known.call_id, known.attempts, _RETRY_S, is_begun=known.is_begun)
             except Exception:
                 # Nobody knows what it is, but that it was begun is counted: it does not go on for ever.
                 log.exception("isolation.fault", call=suspect.call_id)
@@ -98,7 +99,7 @@ class Isolation:
     async def _try(self, suspect: _Suspect) -> bool:
         """Whether nothing more has to be done about it."""
         await self._sandbox.ready()
-        attempts = suspect.attempts if suspect.is_begun else await self._begin(suspect.call_id)
+        attempts = suspect.attempts if suspect.is_begun else await self._begin(suspect)
         conversation = next(iter(await self._conversations.load([suspect.call_id])), None)
         if conversation is None or not (conversation.due or suspect.is_begun):
             return True  # somebody else was faster
@@ -121,9 +122,12 @@ class Isolation:
             await self._keep_what_can_be_read(conversation)
         return True
 
-    async def _begin(self, call_id: str) -> int:
-        begun = (await self._conversations.begin([call_id])).get(call_id)
-        return begun.attempts if begun else 0
+    async def _begin(self, suspect: _Suspect) -> int:
+        """Count its next attempt; not once more when the database goes away before it is made."""
+        begun = (await self._conversations.begin([suspect.call_id])).get(suspect.call_id)
+        attempts = begun.attempts if begun else 0
+        self._suspects[suspect.call_id] = suspect._replace(attempts=attempts, is_begun=True)
+        return attempts
 
     async def _keep_what_can_be_read(self, conversation: Conversation) -> None:
         """Read one event more each time, what was understood before first; what spoils it is set aside."""

@@ -48,6 +48,7 @@ _SLICE_BYTES = 4 << 20
 _RUSH_PER_S = 800  #: events filed
 _REST = 3  #: times as long as a slice took
 _LONGEST_REST_S = 0.5
+_ODD_ATTEMPTS = 3  #: the first may have ended with the server, and most of what was begun with it is innocent
 _LONG_BYTES = 1 << 20  #: a conversation with more would keep the others waiting
 _WITHIN_S = 0.15  #: a hundred times what one takes
 _RETRY_S = 0.5
@@ -82,6 +83,7 @@ class Projector:
         self._rung: dict[str, None] = {}  # call ids, in the order they rang
         self._announced: dict[str, None] = {}  # ids of personalization events
         self._again: set[str] = set()  # call ids that are folded even when nothing waits
+        self._begun: dict[str, Begun] = {}  # calls whose attempt is counted and yet to be made, or to be finished
         self._wake = asyncio.Event()
         self._arrived = 0  # rings since the last count
         self._counted_at = time.monotonic()
@@ -232,7 +234,7 @@ class Projector:
             return
         if row.type == ANNOUNCEMENT:
             self._announced[row.id] = None
-        elif row.call_id is not None and row.attempts == 0:
+        elif row.call_id is not None and row.attempts < _ODD_ATTEMPTS - 1:
             self._rung[row.call_id] = None
         elif row.call_id is not None and row.call_id not in self._isolation:
             self._isolation.add(row.call_id, attempts=row.attempts)
@@ -249,7 +251,7 @@ class Projector:
 
     async def _project(self, call_ids: Sequence[str]) -> None:
         # Those in isolation ring again when they are through.
-        begun = await self._conversations.begin([id for id in call_ids if id not in self._isolation])
+        begun = await self._begin([id for id in call_ids if id not in self._isolation])
         wanted = {id: one for id, one in begun.items() if one.attempts or id in self._again}
         for call_id in [id for id, one in wanted.items() if _is_odd(one)]:
             self._isolation.add(call_id, attempts=wanted.pop(call_id).attempts, is_begun=True)
@@ -261,6 +263,14 @@ class Projector:
             await self._give_way(time.monotonic() - begun_at)
         await self._kept()
         self._again.difference_update(call_ids)
+        for call_id in call_ids:
+            self._begun.pop(call_id, None)
+
+    async def _begin(self, call_ids: Sequence[str]) -> dict[str, Begun]:
+        """Count an attempt of each; not once more where the database went away before the last one had come to its end."""
+        new = [call_id for call_id in call_ids if call_id not in self._begun]
+        self._begun |= await self._conversations.begin(new)
+        return {call_id: self._begun[call_id] for call_id in call_ids if call_id in self._begun}
 
     async def _read_together(self, call_ids: Sequence[str]) -> list[tuple[Conversation, Gathered | None]]:
         read: list[tuple[Conversation, Gathered | None]] = []
@@ -312,8 +322,8 @@ def _taken(waiting: dict[str, None], limit: int) -> list[str]:
 
 
 def _is_odd(begun: Begun) -> bool:
-    """Not to be read among others: it failed before, or is very long."""
-    return begun.attempts > 1 or begun.body_bytes > _LONG_BYTES
+    """Not to be read among others: it has not come to an end twice, or is very long."""
+    return begun.attempts >= _ODD_ATTEMPTS or begun.body_bytes > _LONG_BYTES
 
 
 def _slice(wanted: dict[str, Begun], calls: int) -> list[str]:
