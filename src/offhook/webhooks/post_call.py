@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from offhook import events
 from offhook.directory import Directory, WebhookSecret
 from offhook.errors import ComeBackLater, Unavailable
-from offhook.events import UNASSIGNED, Event, Proof, Status
+from offhook.events import UNASSIGNED, Event, Filed, Proof, Status
 from offhook.inbox import Inbox
 from offhook.logs import log
 from offhook.refusals import Check, Refusals
@@ -22,6 +22,7 @@ from offhook.store import events as event_rows
 from offhook.store.database import Database
 from offhook.voice.elevenlabs.body import Body, Folders, Intake
 from offhook.voice.elevenlabs.envelope import Envelope, Unreadable
+from offhook.voice.elevenlabs.payloads import EVENTS
 from offhook.voice.elevenlabs.signature import Signature, read_signature
 from offhook.webhooks.arrival import Arrival, UnprovenQuota
 from offhook.webhooks.keyholders import Keyholders, Trial, org_of_token
@@ -39,10 +40,9 @@ from offhook.webhooks.requests import (
 
 _STALE_KEPT = 1000  #: proven events an hour that are kept although the clock refuses them
 _LOOK_UP_S = 1.0
-_USED = frozenset({"post_call_transcription", "post_call_audio", "call_initiation_failure"})
 
 _accepted = Counter("offhook_events_accepted_total", "Post-call events answered with 200, by type", ["type"])
-_accepted_by_type = {type: _accepted.labels(type) for type in _USED}
+_accepted_by_type = {type: _accepted.labels(type) for type in EVENTS}
 _accepted_other = _accepted.labels("other")
 _accept_s = Histogram("offhook_accept_seconds", "From the request's head to its answer", buckets=(
     0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60,
@@ -163,17 +163,22 @@ class PostCallDoor:
 
     async def _accept(self, delivery: "_Delivery", arrival: Arrival[Trial], *, org_id: str, proof: Proof) -> bytes:
         status, reason = _standing(delivery, org_id)
-        await arrival.keep()
         event = self._event(delivery, org_id=org_id, proof=proof, status=status, reason=reason)
-        filed = await self._inbox.file(event)
-        if not filed.is_new and (event.parts or event.audio):
-            await arrival.take_back()
+        filed = await self._file(event, arrival)
         _accepted_by_type.get(event.type, _accepted_other).inc()
-        log.debug("webhook.filed", event_id=event.id, kind=event.type, status=status, deduplicated=filed.deduplicated)
+        log.debug("webhook.filed", event_id=event.id, type=event.type, status=status, deduplicated=filed.deduplicated)
         if status != "pending":
             return msgspec.json.encode({"received": True, "skipped": True, "reason": reason})
         repeated = ',"deduplicated":true' if filed.deduplicated else ""
         return f'{{"received":true,"callId":"{event.call_id}"{repeated}}}'.encode()
+
+    async def _file(self, event: Event, arrival: Arrival[Trial]) -> Filed:
+        """Make *event* and what lies in files durable; the files of a repetition are not needed twice."""
+        await arrival.keep()
+        filed = await self._inbox.file(event)
+        if not filed.is_new and (event.parts or event.audio):
+            await arrival.take_back()
+        return filed
 
     async def _keep_stale(self, delivery: "_Delivery", arrival: Arrival[Trial], org_id: str) -> None:
         """Keep what only the clock refuses, for when the wrong clock is ours. Bounded: its sender may replay at will."""
@@ -184,11 +189,11 @@ class PostCallDoor:
         if self._stale_left == 0:
             return
         self._stale_left -= 1
-        await arrival.keep()
         reason = "The signature is right, but its time is more than 30 minutes from this machine's clock."
-        await self._inbox.file(
-            self._event(delivery, org_id=org_id, proof="hmac", status="stale", reason=reason, salt="stale")
-        )
+        event = self._event(delivery, org_id=org_id, proof="hmac", status="stale", reason=reason, salt="stale")
+        filed = await self._file(event, arrival)
+        if not filed.is_new:
+            self._stale_left += 1  # who replays one body again and again takes no other's place
 
     def _event(
         self,
@@ -202,7 +207,9 @@ class PostCallDoor:
     ) -> Event:
         body, envelope = delivery.body, delivery.envelope
         conversation_id = envelope.conversation_id if envelope else None
-        is_ours = org_id != UNASSIGNED and conversation_id is not None
+        call_id = None
+        if conversation_id is not None and org_id != UNASSIGNED:
+            call_id = events.call_id(org_id, conversation_id)
         return Event(
             id=events.event_id(org_id, body.sha256, salt),
             org_id=org_id,
@@ -216,7 +223,7 @@ class PostCallDoor:
             parts=body.parts,
             audio=body.audio,
             conversation_id=conversation_id,
-            call_id=events.call_id(org_id, conversation_id) if is_ours and conversation_id is not None else None,
+            call_id=call_id,
             agent_id=envelope.agent_id if envelope else None,
             event_timestamp=envelope.event_timestamp if envelope else None,
             status=status,
@@ -239,7 +246,7 @@ def _standing(delivery: _Delivery, org_id: str) -> tuple[Status, str | None]:
         return "quarantined", "The body without its audio is larger than OFFHOOK_BODY_LIMIT_MIB allows."
     if envelope is None:
         return "quarantined", delivery.unreadable
-    if envelope.type not in _USED:
+    if envelope.type not in EVENTS:
         return "skipped", "offhook keeps events of this type but makes nothing of them."
     if envelope.conversation_id is None:
         return "quarantined", "The event names no conversation."

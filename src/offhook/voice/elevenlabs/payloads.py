@@ -773,7 +773,7 @@ class Personalization(Payload):
     conversation_id: Annotated[Text, means("The conversation it will be, in newer requests.")] = None
 
 
-#: The `data` of each event that offhook understands; docs/fields.md is made from it.
+#: The `data` of each event that offhook makes something of; others are filed and change nothing.
 EVENTS: dict[str, type[Payload]] = {
     "post_call_transcription": Conversation,
     "post_call_audio": FullAudio,
