@@ -49,7 +49,7 @@ def test_a_payload_loses_nothing_but_its_secrets() -> None:
         "authorization", "Authorization", "AUTHORIZATION", "proxy-authorization", "x-authorization", "auth", "bearer",
         "x-api-key", "X-API-Key", "xi-api-key", "apiKey", "api_key", "my_secret_thing", "secret", "clientSecret",
         "secret__crm", "webhook_secret", "password", "db_password", "passwd", "Cookie", "set-cookie", "access_token",
-        "token", "refreshToken", "TOKEN", "credentials", "private_key",
+        "token", "refreshToken", "TOKEN", "credentials", "private_key", "authorizationHeader", "jwt",
     ],
 )  # fmt: skip
 def test_what_stands_under_a_secret_name_is_replaced(name: str) -> None:
@@ -98,6 +98,7 @@ def test_what_is_no_secret_stays(value: Any) -> None:
         ("curl -H 'Authorization: Basic dXNlcjpwYXNz1=' x", f"curl -H 'Authorization: Basic {SCRUBBED}' x"),
         (f"the secret is {TOOL_SECRET}.", f"the secret is {SCRUBBED}."),
         ("key sk_0123456789abcdef0123", f"key {SCRUBBED}"),
+        ("jwt eyJhbGciOiJub25l.eyJzdWIiOjF9.c2lnbmVk.", f"jwt {SCRUBBED}."),
         ("https://x.example/a?token=abc&day=1", f"https://x.example/a?token={SCRUBBED}&day=1"),
         ("https://x.example/a?day=1&api_key=abc#top", f"https://x.example/a?day=1&api_key={SCRUBBED}#top"),
         ("https://user:pass@x.example/", f"https://{SCRUBBED}@x.example/"),
@@ -116,7 +117,7 @@ def test_a_secret_within_a_text_is_replaced_and_the_rest_stays(text: str, clean:
 @pytest.mark.parametrize("headers", [{"X-Anything": "abc"}, {"Content-Type": "text/plain", "X-Tool": "abc"}])
 def test_a_header_of_any_name_may_carry_the_tools_secret(headers: dict[str, str]) -> None:
     assert "abc" not in json.dumps(scrubbed({"tool_details": {"headers": headers}}))
-    assert "abc" not in json.dumps(scrubbed({"request_headers": headers}))
+    assert "abc" not in json.dumps(scrubbed({"request_headers": headers, "requestHeaders": headers}))
 
 
 @pytest.mark.parametrize("headers", ["X-Tool: abc", ["X-Tool: abc"], 7])
@@ -167,6 +168,8 @@ def test_naughty_strings_are_no_secrets(corpora: Path) -> None:
         "://" * 400_000 + "@",
         "sk_" + "a" * 1_000_000 + "_",
         "_secret" * 200_000,
+        "eyJ-" * 250_000,
+        "eyJaaaaaaaa." * 100_000,
         "[" * 500_000 + "token",
         '{"token":' * 100_000,
     ],

@@ -19,13 +19,13 @@ _SHORTEST = 8  #: no secret is shorter
 
 #: Whatever stands under such a name is one.
 _SECRET_NAME = re.compile(
-    r"auth|bearer|.*(?:secret|credentials|api[-_]?key|private[-_]?key|access[-_]?key).*"
-    r"|(?:.*[-_])?(?:authorization|password|passwd|pwd|passphrase|cookie)",
+    r"auth|bearer|jwt|.*(?:secret|credentials|api[-_]?key|private[-_]?key|access[-_]?key).*"
+    r"|(?:.*[-_])?(?:authorization(?:[-_]?header)?|password|passwd|pwd|passphrase|cookie)",
     re.IGNORECASE | re.DOTALL,
 )
 #: A text under such a name is one; a number counts something ("tokens": 412), an object describes something.
 _TOKEN_NAME = re.compile(r".*token.*", re.IGNORECASE | re.DOTALL)
-_HEADERS_NAME = re.compile(r"(?:.*[-_])?headers", re.IGNORECASE)
+_HEADERS_NAME = re.compile(r".*headers", re.IGNORECASE | re.DOTALL)
 #: The secret of a tool may travel in a header of any name; these never carry one.
 _HARMLESS_HEADERS = frozenset(
     ("accept", "accept-encoding", "accept-language", "content-type", "content-length", "date", "host", "user-agent")
@@ -34,7 +34,7 @@ _HARMLESS_HEADERS = frozenset(
 #: A text without any of these, in whatever case, is harmless, as nearly all are.
 _MARKS = (
     "bearer", "basic", "auth", "secret", "token", "passw", "passphrase", "pwd", "key", "cookie", "credentials", "signature",
-    "headers", "ohk_", "oht_", "sec_", "sk_", "xi_", "@",
+    "headers", "ohk_", "oht_", "sec_", "sk_", "xi_", "eyj", "@",
 )  # fmt: skip
 #: Each repetition is bounded, so that no text, however long, makes these slow.
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -45,6 +45,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1 {SCRUBBED}",
     ),
     (re.compile(r"\b(?:ohk|oht|wsec|whsec|sk|xi)_[A-Za-z0-9]{16,}"), SCRUBBED),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{8,4096}\.[\w-]{8,4096}\.[\w-]{8,4096}"), SCRUBBED),  # a JSON Web Token
     (
         re.compile(
             r"([?&][\w.-]{0,40}(?:token|secret|key|passw|pwd|signature|auth)[\w.-]{0,40}=)[^&#\s\"']+", re.IGNORECASE
