@@ -18,7 +18,8 @@ _ESCAPES = re.compile(
     rb"|(?P<lone>%(surrogate)b)"
     # Anything else, and much of what follows it up to the next surrogate: a text full of escapes takes few steps, but no
     # step so long that other threads wait for it.
-    rb"|(?!%(surrogate)b).(?:[^\\]++|\\(?!%(surrogate)b).){0,4096}+)" % {b"surrogate": rb"u[dD][89a-fA-F][0-9a-fA-F]{2}"},
+    rb"|(?!%(surrogate)b).(?:[^\\]++|\\(?!%(surrogate)b).){0,4096}+)"
+    % {b"surrogate": rb"u[dD][89a-fA-F][0-9a-fA-F]{2}"},
     re.DOTALL,
 )
 _UNFINISHED = re.compile(rb"(?:\\(?:u[0-9a-fA-F]{0,3})?|[\xC0-\xFF][\x80-\xBF]{0,2})\Z")
