@@ -604,6 +604,16 @@ async def test_the_reader_ends_with_whoever_asks(house: House) -> None:
     assert 0 == await asyncio.wait_for(process.wait(), 10)
 
 
+def test_the_reader_leaves_without_a_word_when_whoever_asks_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        gathering.command(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stderr is not None
+        reader.stdout.close()
+        assert (b"", 0) == (reader.stderr.read(), reader.wait())
+
+
 async def test_a_reader_that_was_lost_is_followed_by_another(house: House) -> None:
     sandbox = Sandbox((*POISONOUS, str(house.folders.recordings)))
     asked = gathering.question([(other(1),), (poison("die"),), (other(2),)])

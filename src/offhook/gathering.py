@@ -66,20 +66,27 @@ def main(recordings_dir: str, niceness: str = "0") -> None:
     """Answer until there are no more questions."""
     os.nice(int(niceness))
     _confine()
-    asked, told = sys.stdin.buffer, sys.stdout.buffer
+    try:
+        _answer_all(sys.stdin.buffer, sys.stdout.buffer, Path(recordings_dir))
+    except ConnectionError:
+        os._exit(0)  # whoever asked is gone, and what waits to be written is for nobody
+
+
+def _answer_all(asked: BinaryIO, told: BinaryIO, recordings_dir: Path) -> None:
     _write_frame(told, STARTED)
     while length := asked.read(FRAME_LENGTH.size):
         for conversation in _question.decode(asked.read(*FRAME_LENGTH.unpack(length))):
             signal.alarm(_LONGEST_JOB_S)
-            _write_frame(told, msgspec.msgpack.encode(_answer_to(conversation, Path(recordings_dir))))
+            _write_frame(told, msgspec.msgpack.encode(_answer_to(conversation, recordings_dir)))
             signal.alarm(0)
 
 
 def _confine() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # they are for the server, which finishes what is in hand and closes our input
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # for the server, which finishes what is in hand and closes our input
+        signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold what callers said
 
