@@ -9,12 +9,13 @@ import sys
 import time
 import traceback
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import sqlalchemy as sa
 import uvicorn
@@ -31,9 +32,10 @@ from offhook.voice.elevenlabs.body import Intake
 from offhook.voice.elevenlabs.envelope import read_envelope
 from offhook.voice.elevenlabs.signature import read_signature
 from offhook.voice.parts import Folders
+from offhook.webhooks import post_call
 from offhook.webhooks.arrival import Arrival, UnprovenQuota
 from offhook.webhooks.requests import TurnedAway
-from tests.api import running_api
+from tests.api import Api, running_api
 from tests.services import Server, eventually, signature
 from tests.test_doors import DOOR, audio, pieces, post, transcription
 
@@ -457,3 +459,75 @@ async def test_what_strangers_are_shown_names_nobody_and_loads_nothing_from_else
             assert [] == [
                 name for name in answer.headers if name.startswith(("access-control", "set-cookie", "server"))
             ]
+
+
+# Replays and refusals
+
+
+def knock(
+    api: Api, body: bytes, *, at: float | None = None, query: str = "", **headers: str
+) -> Awaitable[httpx.Response]:
+    """A post-call event, signed with the organisation's secret *at* (unix)."""
+    signed = {"ElevenLabs-Signature": signature(api.org.webhook_secret, body, at)}
+    return api.client_with(None).post(f"{DOOR}?org={api.org.id}{query}", content=body, headers={**signed, **headers})
+
+
+def files_of(settings: Settings) -> list[Path]:
+    return [path for path in settings.recordings_dir.rglob("*") if path.is_file()]
+
+
+async def test_replaying_one_stale_event_fills_neither_the_disk_nor_the_place_of_others(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(post_call, "_STALE_KEPT", 2)
+    long_ago = time.time() - 86_400
+    replayed, other = audio(secrets.token_bytes(1000), "c1"), audio(secrets.token_bytes(1000), "c2")
+    async with running_api(settings) as api:
+        answers = [await knock(api, replayed, at=long_ago) for _ in range(5)]
+        answers += [await knock(api, other, at=long_ago)]
+        kept = (await api.get("/api/events")).json()["data"]
+    assert {401} == {answer.status_code for answer in answers}
+    assert [("stale", 1), ("stale", 5)] == [(event["status"], event["deliveries"]) for event in kept]
+    assert 2 == len(files_of(settings))
+
+
+async def test_replaying_one_recording_fills_no_disk(settings: Settings) -> None:
+    body = audio(secrets.token_bytes(MIB))
+    async with running_api(settings) as api:
+        answers = await asyncio.gather(*(knock(api, body) for _ in range(8)))
+    assert {200} == {answer.status_code for answer in answers}
+    assert 1 == len(files_of(settings))
+
+
+async def test_a_refusal_remembers_little_of_what_a_stranger_wrote(settings: Settings) -> None:
+    async with running_api(settings) as api:
+        answer = await api.client_with(None).post(f"{DOOR}?org={'x' * 60_000}", headers={"ElevenLabs-Signature": "t=1"})
+        (refusal,) = api.deps.refusals
+    assert 401 == answer.status_code
+    assert len(msgspec.json.encode(refusal)) < 300
+
+
+async def test_every_401_of_the_doors_is_the_same_to_the_byte(settings: Settings) -> None:
+    body, at = transcription(), time.time()
+    good = signature("w" * 20, body)
+    refused: list[dict[str, str]] = [
+        {}, {"ElevenLabs-Signature": ""}, {"ElevenLabs-Signature": good}, {"Authorization": ""},
+        {"Authorization": "Bearer "}, {"Authorization": "Bearer x, Bearer y"}, {"Authorization": "Digest x"},
+        {"ElevenLabs-Signature": signature("", body)}, {"ElevenLabs-Signature": f"t={int(at)},v0={'0' * 64}"},
+        {"ElevenLabs-Signature": "t=" + "9" * 400 + ",v0=" + "0" * 64},
+        {"ElevenLabs-Signature": good.replace("v0", "v1")}, {"ElevenLabs-Signature": "v0=" * 1000},
+    ]  # fmt: skip
+    async with running_api(settings) as api:
+        stranger = api.client_with(None)
+        other = await api.add_organization(webhook_secret="another_organisations")
+        refused.append({"ElevenLabs-Signature": signature(other.webhook_secret, body)})
+        refused.append({"Authorization": f"Bearer {api.org.api_key}"})
+        seen = {
+            (answer.status_code, answer.content, *answer.headers.multi_items())
+            for org in (api.org.id, other.id[:-1], "nobody", "%00")
+            for headers in refused
+            for answer in [await stranger.post(f"{DOOR}?org={org}", content=body, headers=headers)]
+        }
+        stale = await knock(api, body, at=at - 7200)
+    seen.add((stale.status_code, stale.content, *stale.headers.multi_items()))
+    assert 1 == len(seen), seen

@@ -18,6 +18,7 @@ from offhook.settings import Network
 
 PACE_GRACE_S = 10.0  #: every body may take this long, however small
 PACE_BYTES_PER_S = 4096  #: and beyond it, no slower than this on average
+_LONGEST_CLAIM = 64  #: of what an unproven head says, as it is remembered
 _SILENCE_S = 20.0  #: and never be silent for longer
 
 UNAUTHORIZED = b'{"error":"Unauthorized"}'
@@ -122,10 +123,10 @@ def refuse(refusals: Refusals, knock: Knock, refused: TurnedAway, *, size_bytes:
         Refusal(
             at=at,
             path=knock.path,
-            sender=knock.sender,
+            sender=knock.sender[:_LONGEST_CLAIM],
             size_bytes=size_bytes,
             check=refused.check,
-            org_id=knock.org_claim,
+            org_id=knock.org_claim and knock.org_claim[:_LONGEST_CLAIM],
         )
     )
     is_401 = refused.status == HTTPStatus.UNAUTHORIZED
