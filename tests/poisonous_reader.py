@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from offhook import fold, gathering
+from offhook.projection import gathering, reader
 from offhook.voice.elevenlabs.translation import translated
 
 
@@ -70,5 +70,5 @@ def _translated(type: str, body: bytes) -> Any:
 
 
 if __name__ == "__main__":
-    vars(fold)["translated"] = _translated
-    gathering.main(*sys.argv[1:])
+    vars(gathering)["translated"] = _translated
+    reader.main(*sys.argv[1:])

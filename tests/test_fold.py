@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offhook import events, fold
+from offhook import events
 from offhook.events import Audio, Event
-from offhook.fold import Folded
+from offhook.projection.gathering import gather
+from offhook.projection.settling import Folded, settle
 from offhook.store.contexts import Context
 from offhook.store.tables import calls
 from tests.payloads import BOOKING, ORG, RECEIVED_AT, event, payload, put
 
 OLDER = "post_call_transcription__older"  # the same conversation as BOOKING
 AUDIO = "post_call_audio"  # as well
-CANADA = fold.Organization("CA")
 MP3 = Audio(file="f" * 32, size_bytes=1000, sha256="e" * 64, duration_s=25.9)
 
 
 def folded(*filed: Event, context: Context | None = None, country: str = "CA") -> Folded:
-    found = fold.call_from(filed, context, fold.Organization(country))
-    assert found is not None
-    return found
+    gathered = gather(filed)
+    assert gathered is not None
+    return settle(gathered, context, country)
 
 
 def call(*filed: Event, context: Context | None = None, country: str = "CA") -> dict[str, Any]:
@@ -195,7 +195,7 @@ def test_an_outbound_call_is_answered_when_it_was_accepted_and_ends_after_that()
 
 @pytest.mark.parametrize("type", ["answering_machine_detection", "personalization", "something_new"])
 def test_events_of_other_types_make_no_call(type: str) -> None:
-    assert fold.call_from([booking(type=type)], None, CANADA) is None
+    assert gather([booking(type=type)]) is None
 
 
 def test_events_of_other_types_change_no_call() -> None:

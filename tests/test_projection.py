@@ -14,13 +14,14 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from offhook import events, gathering
+from offhook import events
 from offhook.contexts import Contexts
 from offhook.directory import Directory
 from offhook.errors import Unavailable
 from offhook.events import Audio, Event
-from offhook.projection import Projector
-from offhook.sandbox import Lost, Sandbox
+from offhook.projection.projector import Projector
+from offhook.projection.reader import question, reader_command
+from offhook.projection.sandbox import Lost, Sandbox
 from offhook.sealing import KeyRing, new_key_text
 from offhook.settings import Settings
 from offhook.store import contacts, migrations, organizations, projections
@@ -585,7 +586,7 @@ async def test_an_outage_of_the_database_loses_nothing(
 
 async def test_the_reader_knows_no_secret(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFHOOK_SECRET_KEY", "the key")
-    sandbox = Sandbox(gathering.command(house.folders.recordings))
+    sandbox = Sandbox(reader_command(house.folders.recordings))
     await sandbox.ready()
     assert sandbox._process is not None
     environment = Path(f"/proc/{sandbox._process.pid}/environ").read_bytes()
@@ -595,7 +596,7 @@ async def test_the_reader_knows_no_secret(house: House, monkeypatch: pytest.Monk
 
 
 async def test_the_reader_ends_with_whoever_asks(house: House) -> None:
-    sandbox = Sandbox(gathering.command(house.folders.recordings))
+    sandbox = Sandbox(reader_command(house.folders.recordings))
     await sandbox.ready()
     process = sandbox._process
     assert process is not None
@@ -606,7 +607,7 @@ async def test_the_reader_ends_with_whoever_asks(house: House) -> None:
 
 def test_the_reader_leaves_without_a_word_when_whoever_asks_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
-        gathering.command(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        reader_command(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as reader:
         assert reader.stdout is not None
         assert reader.stderr is not None
@@ -616,11 +617,11 @@ def test_the_reader_leaves_without_a_word_when_whoever_asks_is_killed(tmp_path: 
 
 async def test_a_reader_that_was_lost_is_followed_by_another(house: House) -> None:
     sandbox = Sandbox((*POISONOUS, str(house.folders.recordings)))
-    asked = gathering.question([(other(1),), (poison("die"),), (other(2),)])
+    asked = question([(other(1),), (poison("die"),), (other(2),)])
     first, lost = await sandbox.ask(asked, 3, 5.0)
     assert isinstance(first, bytes)
     assert isinstance(lost, Lost)
-    (again,) = await sandbox.ask(gathering.question([(other(2),)]), 1, 5.0)
+    (again,) = await sandbox.ask(question([(other(2),)]), 1, 5.0)
     assert isinstance(again, bytes)
     await sandbox.close()
 
@@ -638,7 +639,7 @@ async def test_a_reader_that_cannot_be_started_blames_nobody(house: House) -> No
 def test_the_reader_loads_no_database_and_no_server() -> None:
     """It is started anew each time that it was killed, and what it does not have cannot be taken from it."""
     heavy = "{'sqlalchemy', 'asyncio', 'fastapi', 'cryptography', 'redis'}"
-    code = f"import sys, offhook.gathering; print(*{heavy} & set(sys.modules))"
+    code = f"import sys, offhook.projection.reader; print(*{heavy} & set(sys.modules))"
     assert "" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 

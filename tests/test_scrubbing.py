@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook import fold
+from offhook.projection.gathering import gather
+from offhook.projection.settling import settle
 from offhook.voice.elevenlabs.scrub import SCRUBBED, scrubbed
 from tests.payloads import BOOKING, SECRETS, event, payload
 
@@ -25,7 +26,9 @@ def test_no_secret_of_a_whole_payload_is_left(secret: str) -> None:
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_no_secret_reaches_the_rows_of_a_call(secret: str) -> None:
-    folded = fold.call_from([event(payload(BOOKING))], None, fold.Organization("CA"))
+    gathered = gather([event(payload(BOOKING))])
+    assert gathered is not None
+    folded = settle(gathered, None, "CA")
     assert secret not in repr(folded)
 
 

@@ -24,7 +24,7 @@ from offhook.errors import AlreadyRunning, Fault, Mistake
 from offhook.inbox import Inbox
 from offhook.logs import log
 from offhook.personalization import Personalization
-from offhook.projection import Projector
+from offhook.projection.projector import Projector
 from offhook.refusals import Refusals
 from offhook.routes import Entrance, doors
 from offhook.sealing import KeyRing

@@ -7,7 +7,7 @@ from offhook.contexts import Contexts
 from offhook.directory import Directory
 from offhook.inbox import Inbox
 from offhook.personalization import Personalization
-from offhook.projection import Projector
+from offhook.projection.projector import Projector
 from offhook.refusals import Refusals
 from offhook.sealing import KeyRing
 from offhook.settings import Settings

@@ -1,7 +1,7 @@
 """Conversations between the inbox and their rows: loaded with every event, settled, written.
 
 What is read of them in between is read elsewhere (sandbox.py); what happens to one that cannot be is decided elsewhere, too
-(projection.py).
+(projector.py).
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from offhook import fold
 from offhook.contexts import Context, Contexts, Wanted, asked_in
 from offhook.directory import Directory
 from offhook.errors import Damaged
 from offhook.events import Event
-from offhook.fold import Folded, Gathered
 from offhook.logs import log
+from offhook.phone import DEFAULT_COUNTRY
+from offhook.projection import settling
+from offhook.projection.gathering import Gathered
+from offhook.projection.settling import Folded
 from offhook.sealing import KeyRing
 from offhook.store import events as event_rows
 from offhook.store import projections
@@ -82,7 +84,7 @@ class Conversations:
         """Make contexts of these personalization events; the ids of calls on file that they belong to."""
         rows = await self._database.read(projections.announcements, event_ids)
         events = await self._opened(map(event_rows.event_of, rows))
-        asked = [asked_in(event, self._organization(event.org_id).country) for event in events]
+        asked = [asked_in(event, self._country(event.org_id)) for event in events]
         return await self._database.write(projections.announce, asked, self._now())
 
     async def set_aside(self, events: Collection[Event], reason: str) -> None:
@@ -101,10 +103,10 @@ class Conversations:
         return opened
 
     def _settled(self, gathered: Gathered, context: Context | None) -> Folded:
-        return fold.settle(gathered, context, self._organization(gathered.org_id))
+        return settling.settle(gathered, context, self._country(gathered.org_id))
 
     def _wanted(self, gathered: Gathered) -> Wanted:
-        who = fold.parties(gathered, None, self._organization(gathered.org_id))
+        who = settling.parties(gathered, None, self._country(gathered.org_id))
         ended, failed = gathered.ended or CallEnded(), gathered.failed or CallFailed()
         return Wanted(
             org_id=gathered.org_id,
@@ -117,9 +119,9 @@ class Conversations:
             until=gathered.sent_at,
         )
 
-    def _organization(self, org_id: str) -> fold.Organization:
+    def _country(self, org_id: str) -> str:
         known = self._directory.organization(org_id)
-        return fold.Organization(known.country) if known else fold.Organization()
+        return known.country if known else DEFAULT_COUNTRY
 
 
 def _projection(conversation: Conversation, folded: Folded | None) -> Projection:
@@ -130,7 +132,7 @@ def _projection(conversation: Conversation, folded: Folded | None) -> Projection
 
 def _rows(conversation: Conversation, folded: Folded) -> dict[str, Any]:
     of_call = {"org_id": conversation.org_id, "call_id": conversation.call_id}
-    note = folded.note and {**msgspec.structs.asdict(folded.note), **of_call, "type": fold.AI_SUMMARY}
+    note = folded.note and {**msgspec.structs.asdict(folded.note), **of_call, "type": settling.AI_SUMMARY}
     person = Person(
         org_id=conversation.org_id,
         number=folded.number,

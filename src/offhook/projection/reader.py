@@ -1,4 +1,4 @@
-"""The process that reads events: `python -m offhook.gathering RECORDINGS_DIR [NICENESS]`, the other side of sandbox.py.
+"""The process that reads events, the other side of sandbox.py: `python -m offhook.projection.reader FOLDER [NICENESS]`.
 
 It has no database, no key and no secret. Whatever a body does to it, be it by a fault of ours, costs this process and
 nothing else. It is kept light, because it is started anew each time that it was killed.
@@ -18,7 +18,7 @@ import msgspec
 
 from offhook.errors import Fault, OffhookError
 from offhook.events import Event
-from offhook.fold import Gathered, gather
+from offhook.projection.gathering import Gathered, gather
 from offhook.voice import mp3
 
 #: Questions and answers go in frames with their length before them; the first frame says that the process has started.
@@ -44,9 +44,9 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     reason: str  #: a sentence, without anything that callers said
 
 
-def command(recordings_dir: Path) -> tuple[str, ...]:
+def reader_command(recordings_dir: Path) -> tuple[str, ...]:
     """Starts it. -P: nothing in the working directory is taken for a module."""
-    return sys.executable, "-P", "-m", "offhook.gathering", str(recordings_dir)
+    return sys.executable, "-P", "-m", "offhook.projection.reader", str(recordings_dir)
 
 
 def question(conversations: Sequence[Conversation]) -> bytes:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from prometheus_client import Counter
 
-from offhook.conversations import Conversation, Conversations
 from offhook.errors import Fault, Unavailable
 from offhook.events import Event
-from offhook.gathering import Done, Failed, question
 from offhook.logs import log
-from offhook.sandbox import Sandbox, reading
+from offhook.projection.conversations import Conversation, Conversations
+from offhook.projection.reader import Done, Failed, question
+from offhook.projection.sandbox import Sandbox, reading
 
 _MAX_FAILURES = 3  #: the first of them was among others
 _MAX_BEGUN = 6  #: attempts whose end nobody saw: the server may have been killed in the middle for quite another reason

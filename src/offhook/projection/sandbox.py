@@ -1,4 +1,4 @@
-"""Where events are read: a process of its own (gathering.py) that may hang, eat memory or die.
+"""Where events are read: a process of its own (reader.py) that may hang, eat memory or die.
 
 Whatever becomes of it, it is killed and started again. It is asked over one pipe and answers over another.
 """
@@ -12,7 +12,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 
 from offhook.errors import Fault, OffhookError
-from offhook.gathering import FRAME_LENGTH, OUT_OF_MEMORY, STARTED, Done, Failed, read_answer
+from offhook.projection.reader import FRAME_LENGTH, OUT_OF_MEMORY, STARTED, Done, Failed, read_answer
 
 _START_S = 20.0
 _LAST_WORDS_S = 1.0

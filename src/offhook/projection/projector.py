@@ -20,17 +20,16 @@ import msgspec
 import sqlalchemy as sa
 from prometheus_client import Counter
 
-from offhook import gathering
 from offhook.contexts import Contexts
-from offhook.conversations import Conversation, Conversations
 from offhook.directory import Directory
 from offhook.errors import Fault, NotFound, Unavailable
 from offhook.events import Event
-from offhook.fold import Gathered
-from offhook.gathering import Done, Failed, question
-from offhook.isolation import Isolation, within
 from offhook.logs import log
-from offhook.sandbox import Sandbox, reading
+from offhook.projection.conversations import Conversation, Conversations
+from offhook.projection.gathering import Gathered
+from offhook.projection.isolation import Isolation, within
+from offhook.projection.reader import Done, Failed, question, reader_command
+from offhook.projection.sandbox import Sandbox, reading
 from offhook.sealing import KeyRing
 from offhook.store import events as event_rows
 from offhook.store import projections
@@ -73,13 +72,13 @@ class Projector:
         now: Callable[[], float],
         reader: Sequence[str] = (),
     ) -> None:
-        """*reader*: the command that reads events, see gathering.py; it is given only to be made to fail."""
-        command = reader or gathering.command(folders.recordings)
+        """*reader*: the command that reads events, see reader.py; it is given only to be made to fail."""
+        start = reader or reader_command(folders.recordings)
         self._database = database
         self._now = now
         self._conversations = Conversations(database, keys, directory, contexts, now)
-        self._sandbox = Sandbox(command)
-        self._isolation = Isolation(self._conversations, Sandbox((*command, _NICENESS)), self._ring_again)
+        self._sandbox = Sandbox(start)
+        self._isolation = Isolation(self._conversations, Sandbox((*start, _NICENESS)), self._ring_again)
         self._rung: dict[str, None] = {}  # call ids, in the order they rang
         self._announced: dict[str, None] = {}  # ids of personalization events
         self._again: set[str] = set()  # call ids that are folded even when nothing waits
