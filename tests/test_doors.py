@@ -246,6 +246,14 @@ def test_a_secret_made_beside_the_running_server_is_valid_for_the_next_request(s
     assert 200 == post(server, b"{}", GREETING_DOOR, Authorization=f"Bearer {other['tool_secret']}").status_code
 
 
+def test_a_secret_made_beside_the_running_server_is_valid_for_a_large_body_too(server: Server) -> None:
+    other = an_organization(server)
+    body = audio(random.Random(4).randbytes(MIB))
+    header = {"ElevenLabs-Signature": signature(other["webhook_secret"], body)}
+    answer = post(server, pieces(body), f"{DOOR}?org={other['id']}", **header)
+    assert (200, events.call_id(other["id"], "conv_1")) == (answer.status_code, answer.json().get("callId"))
+
+
 def test_during_a_rotation_old_and_new_secret_are_both_valid(server: Server) -> None:
     rotated = json.loads(server.offhook("org", "rotate", server.org_id, "webhook-secret", "--overlap", "24h", "--json"))
     new = next(value for value in rotated.values() if isinstance(value, str) and value.startswith("wsec_"))

@@ -1,7 +1,7 @@
 """A body on its way in, and the quota of bytes that nobody has proven yet."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -72,7 +72,7 @@ class Arrival(Generic[T]):
     `take` each piece, `end`, prove it, and only then `finish`: what nobody has signed is not read.
     """
 
-    def __init__(self, intake: Intake, quota: UnprovenQuota, begin_trial: Callable[[], Awaitable[T | None]]) -> None:
+    def __init__(self, intake: Intake, quota: UnprovenQuota, begin_trial: Callable[[], T | None]) -> None:
         """*begin_trial* is asked once, when the body turns out to be large."""
         self._intake = intake
         self._quota = quota
@@ -96,7 +96,7 @@ class Arrival(Generic[T]):
             return
         if not self._is_streamed:
             self._is_streamed = True
-            self.trial = await self._begin_trial()
+            self.trial = self._begin_trial()
         await self._pass_on()
 
     async def end(self) -> None:

@@ -40,23 +40,20 @@ class Keyholders:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
-    async def trial_of_a_large_body(self, knock: Knock, signature: Signature) -> Trial | None:
-        """A trial to be fed while the body flows by; None when only its end tells who may have signed.
-
-        It cannot be repeated from memory, so what changed beside this server is looked up first.
-        """
-        await self.looks_again()
+    def trial_of_a_large_body(self, knock: Knock, signature: Signature) -> Trial | None:
+        """A trial to be fed while the body flows by; None when only its end tells who may have signed."""
         candidates = self._named_by(knock)
         return None if candidates is None else _trial(signature, candidates)
 
     async def signer(self, knock: Knock, signature: Signature, arrival: Arrival[Trial]) -> WebhookSecret:
-        """The secret that signed. One made a moment ago beside this server counts: a miss looks again, once.
+        """The secret that signed. One made a moment ago beside this server counts: a miss looks again, once, and nobody
+        whose secret is known waits for a look.
 
         TurnedAway when there is none; Unavailable when the database, which may know another secret, does not answer.
         """
         trial = arrival.trial or await self._trial(knock, signature, arrival)
         signer = trial.signer()
-        if signer is None and arrival.trial is None:
+        if signer is None:
             trial = await self._second_trial(trial, knock, signature, arrival)
             signer = trial.signer()
         if signer is None:
@@ -143,6 +140,7 @@ async def _tried(signature: Signature, candidates: Sequence[WebhookSecret], arri
     """A trial that has seen the whole body; in a thread where that takes longer than others should wait."""
     trial = _trial(signature, candidates)
     if arrival.small is None:
+        await arrival.finish()
         await asyncio.to_thread(_feed, trial.prover, arrival.raw_pieces())
     elif len(arrival.small) * len(candidates) > _LONG_TRIAL_BYTES:
         await asyncio.to_thread(trial.prover.update, arrival.small)

@@ -128,8 +128,8 @@ class PostCallDoor:
             return None
         return await org_of_token(self._directory, knock.bearer, may_fail=knock.signature is not None)
 
-    async def _begin_trial(self, knock: Knock, signature: Signature | None) -> Trial | None:
-        return None if signature is None else await self._keyholders.trial_of_a_large_body(knock, signature)
+    def _begin_trial(self, knock: Knock, signature: Signature | None) -> Trial | None:
+        return None if signature is None else self._keyholders.trial_of_a_large_body(knock, signature)
 
     async def _read(self, arrival: Arrival[Trial]) -> "_Delivery":
         body = await arrival.finish()
