@@ -4,6 +4,8 @@ import asyncio
 import importlib
 import os
 import shutil
+import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +21,11 @@ from tests.services import Missing, Postgresql, Redis, Server
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 _SERVERS = pytest.StashKey[list[Server]]()
+
+
+def pytest_configure() -> None:
+    """A shell starts what runs in its background deaf to Ctrl-C, and so would be every program that a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _absent(sentence: str) -> NoReturn:
@@ -166,6 +173,23 @@ def server(start_server: Callable[..., Server]) -> Server:
     return start_server()
 
 
+@pytest.fixture
+def seed() -> int:
+    """For what a test leaves to chance; OUTAGE_SEED repeats a run."""
+    return int(os.environ.get("OUTAGE_SEED", time.time_ns() % 1_000_000))
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """`figure("database hung 20 s", lost=0, ...)` says in the run's last lines what was measured."""
+
+    def say(what: str, **figures: object) -> None:
+        measured = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+        record_property("figure", f"{what:<52} {measured}")
+
+    return say
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """A failed test shows what its servers logged."""
@@ -181,3 +205,13 @@ async def api(settings: Settings) -> AsyncIterator[Any]:
     """A tests.api.Api: the application in this process and a client with an organisation's key, once for each engine."""
     async with importlib.import_module("tests.api").running_api(settings) as running:
         yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests measured, a line each: a table to read under the dots."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    figures = [value for report in reports for name, value in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("measured")
+    for figure in figures:
+        terminalreporter.write_line(str(figure))
