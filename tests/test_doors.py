@@ -254,6 +254,19 @@ def test_a_secret_made_beside_the_running_server_is_valid_for_a_large_body_too(s
     assert (200, events.call_id(other["id"], "conv_1")) == (answer.status_code, answer.json().get("callId"))
 
 
+def test_a_secret_that_others_looked_up_while_a_large_body_flowed_is_valid_for_it(server: Server) -> None:
+    other = an_organization(server)
+    large, small = audio(random.Random(5).randbytes(MIB), "conv_5"), transcription()
+
+    def held_up() -> Iterator[bytes]:
+        yield large[: MIB // 2]
+        assert 200 == server.deliver(small, secret=other["webhook_secret"], org_id=other["id"]).status_code
+        yield large[MIB // 2 :]
+
+    header = {"ElevenLabs-Signature": signature(other["webhook_secret"], large)}
+    assert 200 == post(server, held_up(), f"{DOOR}?org={other['id']}", **header).status_code
+
+
 def test_during_a_rotation_old_and_new_secret_are_both_valid(server: Server) -> None:
     rotated = json.loads(server.offhook("org", "rotate", server.org_id, "webhook-secret", "--overlap", "24h", "--json"))
     new = next(value for value in rotated.values() if isinstance(value, str) and value.startswith("wsec_"))

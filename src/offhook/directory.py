@@ -99,6 +99,11 @@ class Directory:
         return self._held.contents.version != before
 
     @property
+    def version(self) -> int:
+        """Which contents the answers are of; another number once they have changed."""
+        return self._held.contents.version
+
+    @property
     def is_current(self) -> bool:
         """Whether the database answered the last look."""
         return self._is_current

@@ -27,6 +27,7 @@ class Trial(NamedTuple):
 
     prover: Prover
     candidates: Sequence[WebhookSecret]
+    as_of: int  #: the directory's version when they were chosen
 
     def signer(self) -> WebhookSecret | None:
         """The candidate that signed, once the prover has seen the whole body."""
@@ -43,7 +44,7 @@ class Keyholders:
     def trial_of_a_large_body(self, knock: Knock, signature: Signature) -> Trial | None:
         """A trial to be fed while the body flows by; None when only its end tells who may have signed."""
         candidates = self._named_by(knock)
-        return None if candidates is None else _trial(signature, candidates)
+        return None if candidates is None else self._begun(signature, candidates)
 
     async def signer(self, knock: Knock, signature: Signature, arrival: Arrival[Trial]) -> WebhookSecret:
         """The secret that signed. One made a moment ago beside this server counts: a miss looks again, once, and nobody
@@ -80,19 +81,38 @@ class Keyholders:
         candidates = self._named_by(knock)
         if candidates is None:
             candidates = self._named_in(await arrival.claims(), arrival.size_bytes)
-        return await _tried(signature, candidates, arrival)
+        return await self._tried(signature, candidates, arrival)
 
     async def _second_trial(self, first: Trial, knock: Knock, signature: Signature, arrival: Arrival[Trial]) -> Trial:
         """With what changed beside this server; and then with all secrets, where only the body told whose to try.
 
         An agent is known by whoever named it in a signed event, and that need not be everybody who has it.
         """
-        trial = await self._trial(knock, signature, arrival) if await self._directory.refresh() else first
+        await self._directory.refresh()
+        is_news = self._directory.version != first.as_of  # others may have looked since, while a large body flowed
+        trial = await self._trial(knock, signature, arrival) if is_news else first
         everyone = self._directory.all_webhook_secrets()
         may_be_anybodys = knock.org_claim is None and arrival.size_bytes <= _EVERY_SECRET_BYTES
         if may_be_anybodys and len(trial.candidates) < len(everyone) and trial.signer() is None:
-            trial = await _tried(signature, everyone, arrival)
+            trial = await self._tried(signature, everyone, arrival)
         return trial
+
+    async def _tried(self, signature: Signature, candidates: Sequence[WebhookSecret], arrival: Arrival[Trial]) -> Trial:
+        """A trial that has seen the whole body; in a thread where that takes longer than others should wait."""
+        trial = self._begun(signature, candidates)
+        if arrival.small is None:
+            await arrival.finish()
+            await asyncio.to_thread(_feed, trial.prover, arrival.raw_pieces())
+        elif len(arrival.small) * len(candidates) > _LONG_TRIAL_BYTES:
+            await asyncio.to_thread(trial.prover.update, arrival.small)
+        else:
+            trial.prover.update(arrival.small)
+        return trial
+
+    def _begun(self, signature: Signature, candidates: Sequence[WebhookSecret]) -> Trial:
+        """Without candidates it costs what it costs with one: nobody learns from the time which organisations exist."""
+        prover = Prover(signature, [candidate.secret for candidate in candidates])
+        return Trial(prover, candidates, self._directory.version)
 
     def _named_by(self, knock: Knock) -> list[WebhookSecret] | None:
         """The candidates as far as the request's head tells; None when only the body can tell."""
@@ -129,24 +149,6 @@ async def org_of_token(directory: Directory, token: str, *, may_fail: bool = Fal
             return None
         raise
     return directory.org_of_tool_token(token)
-
-
-def _trial(signature: Signature, candidates: Sequence[WebhookSecret]) -> Trial:
-    """Without candidates it costs what it costs with one: nobody learns from the time which organisations exist."""
-    return Trial(Prover(signature, [candidate.secret for candidate in candidates]), candidates)
-
-
-async def _tried(signature: Signature, candidates: Sequence[WebhookSecret], arrival: Arrival[Trial]) -> Trial:
-    """A trial that has seen the whole body; in a thread where that takes longer than others should wait."""
-    trial = _trial(signature, candidates)
-    if arrival.small is None:
-        await arrival.finish()
-        await asyncio.to_thread(_feed, trial.prover, arrival.raw_pieces())
-    elif len(arrival.small) * len(candidates) > _LONG_TRIAL_BYTES:
-        await asyncio.to_thread(trial.prover.update, arrival.small)
-    else:
-        trial.prover.update(arrival.small)
-    return trial
 
 
 def _feed(prover: Prover, pieces: Iterable[bytes]) -> None:
