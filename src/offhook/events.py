@@ -5,16 +5,18 @@ replay), so that a thing that arrives twice arrives at the same row, and the ans
 """
 
 import hashlib
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
+PERSONALIZATION: Final = "personalization"  #: source and type of the requests that make a context, and no call
 UNASSIGNED = "0" * 24  #: the organisation of what belongs to none yet; not NULL, because NULLs never conflict in a key
 
 Source = Literal["webhook", "reconciled", "spool", "ingest", "personalization", "tool"]
 Proof = Literal["hmac", "bearer", "none"]
 Status = Literal["pending", "projected", "skipped", "quarantined", "unassigned", "stale"]
 PartEncoding = Literal["base64", "raw"]
+RecordingState = Literal["ready", "not_playable", "undecodable"]
 
 
 class Part(msgspec.Struct, frozen=True):

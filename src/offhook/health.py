@@ -21,8 +21,8 @@ from offhook.errors import Unavailable
 _LOOK_S = 1.0
 _TIGHT_BYTES = 64 << 20  #: below this much free disk the spool is not counted on
 
-_backlog = Gauge("offhook_projection_backlog", "Events that wait for their projection")
-_spooled = Gauge("offhook_spooled_events", "Events that wait in the spool for the database")
+_backlog = Gauge("offhook_events_pending", "Events that wait for their projection")
+_spooled = Gauge("offhook_events_spooled", "Events that wait in the spool for the database")
 
 
 async def live(_: Request) -> Response:

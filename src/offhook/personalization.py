@@ -16,7 +16,7 @@ from offhook import events, phone
 from offhook.contexts import Asked, Context, Contexts, ringing
 from offhook.directory import Directory, Organization
 from offhook.errors import Unavailable
-from offhook.events import Event
+from offhook.events import PERSONALIZATION, Event
 from offhook.logs import log
 from offhook.store.database import Database
 from offhook.variables import organization_name, person_name
@@ -117,8 +117,8 @@ def _greeting(org_id: str, body: bytes, context: Context) -> Greeting:
         # The same bytes at another time are another request; the same call may ask again.
         id=events.event_id(org_id, sha256, f"personalization:{context.asked_at!r}"),
         org_id=org_id,
-        type="personalization",
-        source="personalization",
+        type=PERSONALIZATION,
+        source=PERSONALIZATION,
         proof="bearer",
         sha256=sha256,
         size_bytes=len(body),

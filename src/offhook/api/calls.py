@@ -9,11 +9,11 @@ from offhook import recordings
 from offhook.api import shapes
 from offhook.api.access import Here, Reader
 from offhook.api.queries import CallId, FilterId, Moment, Nothing, Page, Words, unix
-from offhook.api.shapes import CallStatus, Json
+from offhook.api.shapes import Json
 from offhook.deps import Deps
 from offhook.errors import NotFound
 from offhook.store import calls
-from offhook.voice.contract import Direction
+from offhook.voice.contract import CallStatus, Direction
 
 
 class History(Page):

@@ -12,15 +12,14 @@ import sqlalchemy as sa
 from msgspec import Meta
 from starlette.responses import JSONResponse
 
-from offhook.events import Proof, Source, Status
+from offhook.events import Proof, RecordingState, Source, Status
 from offhook.refusals import Refusal
 from offhook.store.contacts import Contact as StoredContact
-from offhook.voice.contract import Channel, Direction, Turn
+from offhook.voice.contract import CallStatus, Channel, Direction, Turn
 
 Number = int | float
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Seconds = Annotated[Number, Meta(description="Seconds.")]
-CallStatus = Literal["in-progress", "completed", "no-answer", "busy", "failed"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -50,7 +49,7 @@ class Recording(Shape):
     bytes: int
     sha256: str
     duration: Seconds | None
-    state: Literal["ready", "not_playable", "undecodable"]
+    state: RecordingState
 
 
 class Note(Shape):

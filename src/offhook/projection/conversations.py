@@ -12,9 +12,8 @@ import msgspec
 from offhook.contexts import Context, Contexts, Wanted, asked_in
 from offhook.directory import Directory
 from offhook.errors import Damaged
-from offhook.events import Event
+from offhook.events import PERSONALIZATION, Event
 from offhook.logs import log
-from offhook.phone import DEFAULT_COUNTRY
 from offhook.projection import settling
 from offhook.projection.gathering import Gathered
 from offhook.projection.settling import Folded
@@ -37,7 +36,7 @@ class Conversation(NamedTuple):
     @property
     def due(self) -> list[Event]:
         """Those that wait. A personalization request is none of them: it makes a context, see `announce`."""
-        return [event for event in self.events if event.status == "pending" and event.type != projections.ANNOUNCEMENT]
+        return [event for event in self.events if event.status == "pending" and event.type != PERSONALIZATION]
 
 
 class Conversations:
@@ -84,7 +83,7 @@ class Conversations:
         """Make contexts of these personalization events; the ids of calls on file that they belong to."""
         rows = await self._database.read(projections.announcements, event_ids)
         events = await self._opened(map(event_rows.event_of, rows))
-        asked = [asked_in(event, self._country(event.org_id)) for event in events]
+        asked = [asked_in(event, self._directory.country_of(event.org_id)) for event in events]
         return await self._database.write(projections.announce, asked, self._now())
 
     async def set_aside(self, events: Collection[Event], reason: str) -> None:
@@ -103,10 +102,10 @@ class Conversations:
         return opened
 
     def _settled(self, gathered: Gathered, context: Context | None) -> Folded:
-        return settling.settle(gathered, context, self._country(gathered.org_id))
+        return settling.settle(gathered, context, self._directory.country_of(gathered.org_id))
 
     def _wanted(self, gathered: Gathered) -> Wanted:
-        who = settling.parties(gathered, None, self._country(gathered.org_id))
+        who = settling.parties(gathered, None, self._directory.country_of(gathered.org_id))
         ended, failed = gathered.ended or CallEnded(), gathered.failed or CallFailed()
         return Wanted(
             org_id=gathered.org_id,
@@ -118,10 +117,6 @@ class Conversations:
             at=ended.started_at,
             until=gathered.sent_at,
         )
-
-    def _country(self, org_id: str) -> str:
-        known = self._directory.organization(org_id)
-        return known.country if known else DEFAULT_COUNTRY
 
 
 def _projection(conversation: Conversation, folded: Folded | None) -> Projection:

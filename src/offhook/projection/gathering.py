@@ -5,17 +5,15 @@ later overwrites only what it has.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from offhook.events import Audio, Event, recording_id
+from offhook.events import Audio, Event, RecordingState, recording_id
 from offhook.voice.contract import CallEnded, CallFailed, Other, Telling
 from offhook.voice.elevenlabs.translation import translated
 
 W = TypeVar("W", CallEnded, CallFailed)
-
-RecordingState = Literal["ready", "not_playable", "undecodable"]
 
 _LONGEST_ID = 256
 

@@ -26,7 +26,7 @@ _LIMIT_S = 1.0  #: enough for whoever was only unlucky, and does not wait for lo
 _LAST_LIMIT_S = 5.0
 _LIMIT_PER_MIB_S = 1.0
 
-_quarantined = Counter("offhook_quarantined_total", "Events that could not be read and were set aside")
+_quarantined = Counter("offhook_events_quarantined_total", "Events that could not be read and were set aside")
 
 
 class _Suspect(NamedTuple):

@@ -23,7 +23,7 @@ from prometheus_client import Counter
 from offhook.contexts import Contexts
 from offhook.directory import Directory
 from offhook.errors import Fault, NotFound, Unavailable
-from offhook.events import Event
+from offhook.events import PERSONALIZATION, Event
 from offhook.logs import log
 from offhook.projection.conversations import Conversation, Conversations
 from offhook.projection.gathering import Gathered
@@ -34,7 +34,7 @@ from offhook.sealing import KeyRing
 from offhook.store import events as event_rows
 from offhook.store import projections
 from offhook.store.database import Database
-from offhook.store.projections import ANNOUNCEMENT, Begun
+from offhook.store.projections import Begun
 from offhook.voice.parts import Folders
 
 _LOOK_EVERY_S = 1.0
@@ -55,7 +55,7 @@ _REPLAY_S = 5.0
 _NICENESS = "10"  #: of what is read alone: it may well run for seconds
 _STOP_S = 10.0
 
-_projected = Counter("offhook_projected_total", "Conversations that were folded")
+_projected = Counter("offhook_conversations_projected_total", "Conversations that were folded")
 _failed = Counter("offhook_projection_failures_total", "Attempts to read a conversation among others that failed")
 
 
@@ -119,7 +119,7 @@ class Projector:
         """Project *event* soon; it is durable."""
         if event.status != "pending":
             return
-        if event.type == ANNOUNCEMENT:
+        if event.type == PERSONALIZATION:
             self._announced[event.id] = None
         elif event.call_id is not None:
             self._rung[event.call_id] = None
@@ -144,7 +144,7 @@ class Projector:
         row = await self._database.read(event_rows.get, org_id, event_id)
         if row is None:
             raise NotFound
-        if row.call_id is None and row.type != ANNOUNCEMENT:
+        if row.call_id is None and row.type != PERSONALIZATION:
             return
         await self._database.write(event_rows.send_back, [event_id])
         if not self._lanes:
@@ -219,7 +219,7 @@ class Projector:
         """Ring for what waits in the database and did not ring here."""
         rows = await self._database.read(projections.waiting, 0, _LOOK_ROWS)
         while rows:
-            await self._send_home([row.id for row in rows if row.call_id is None and row.type != ANNOUNCEMENT])
+            await self._send_home([row.id for row in rows if row.call_id is None and row.type != PERSONALIZATION])
             for row in rows:
                 self._notice(row)
             if len(self._rung) > _LOOK_ROWS:
@@ -231,7 +231,7 @@ class Projector:
     def _notice(self, row: sa.Row[Any]) -> None:
         if row.received_at > self._now() - _LEAVE_TO_OTHERS_S and not self._looks_at_all:
             return
-        if row.type == ANNOUNCEMENT:
+        if row.type == PERSONALIZATION:
             self._announced[row.id] = None
         elif row.call_id is not None and row.attempts < _ODD_ATTEMPTS - 1:
             self._rung[row.call_id] = None

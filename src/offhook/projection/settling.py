@@ -4,7 +4,7 @@ Ids follow from what they name, so every path arrives at the same rows. A transc
 audio alone, whichever came first.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,9 +12,7 @@ from offhook.contexts import Context
 from offhook.events import note_id
 from offhook.phone import caller_and_called
 from offhook.projection.gathering import Gathered, Recording, id_of
-from offhook.voice.contract import CallEnded, CallFailed, Channel, Direction
-
-CallStatus = Literal["in-progress", "completed", "no-answer", "busy", "failed"]
+from offhook.voice.contract import CallEnded, CallFailed, CallStatus, Channel, Direction
 
 AI_SUMMARY = "ai_summary"  #: the type of the projection's own notes
 _LONGEST_SPELLING = 256  #: of a number that is none: a SIP address, a name

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from offhook.events import Audio, Event, Part, Status
+from offhook.events import PERSONALIZATION, Audio, Event, Part, Status
 from offhook.sealing import KeyRing
 from offhook.store.tables import events
 
@@ -96,7 +96,7 @@ def replayable(
     tx: sa.Connection, org_id: str | None, *, type: str | None = None, status: str | None = None
 ) -> Sequence[str]:
     """The ids of the same events as `page`, all of them, oldest first, without those of which nothing can be made."""
-    is_something = events.c.call_id.is_not(None) | (events.c.source == "personalization")
+    is_something = events.c.call_id.is_not(None) | (events.c.source == PERSONALIZATION)
     wanted = *_wanted(org_id, type, status, None), is_something, events.c.status != "unassigned"
     return tx.execute(sa.select(events.c.id).where(*wanted).order_by(events.c.seq)).scalars().all()
 

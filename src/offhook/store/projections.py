@@ -9,14 +9,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from offhook.events import call_id
+from offhook.events import PERSONALIZATION, call_id
 from offhook.store import contexts, organizations, people
 from offhook.store.database import upsert
 from offhook.store.tables import calls, events, notes, recordings
 
-ANNOUNCEMENT = "personalization"  #: the type of the events that make a context and no call
 _FOLDABLE = events.c.status.in_(("pending", "projected"))
-_IS_DUE = sa.and_(events.c.status == "pending", events.c.type != ANNOUNCEMENT)
+_IS_DUE = sa.and_(events.c.status == "pending", events.c.type != PERSONALIZATION)
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -60,7 +59,7 @@ def begin(tx: sa.Connection, call_ids: Collection[str]) -> dict[str, Begun]:
 
 def announcements(tx: sa.Connection, event_ids: Collection[str]) -> Sequence[sa.Row[Any]]:
     """Whole rows of these personalization events, as far as they are due, oldest first."""
-    due = events.c.id.in_(event_ids), events.c.status == "pending", events.c.type == ANNOUNCEMENT
+    due = events.c.id.in_(event_ids), events.c.status == "pending", events.c.type == PERSONALIZATION
     return tx.execute(sa.select(events).where(*due).order_by(events.c.seq)).all()
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from offhook.events import RecordingState
 from offhook.store.tables import recordings
 
-UNDECODABLE = "undecodable"  #: the file holds the text as it came: there is nothing to play
+UNDECODABLE: RecordingState = "undecodable"  #: the file holds the text as it came: there is nothing to play
 
 
 def of_calls(tx: sa.Connection, call_ids: Sequence[str]) -> dict[str, list[sa.Row[Any]]]:

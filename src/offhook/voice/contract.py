@@ -10,6 +10,7 @@ import msgspec
 Direction = Literal["inbound", "outbound"]
 Channel = Literal["phone", "web", "whatsapp", "sms"]
 FailureStatus = Literal["busy", "no-answer", "failed"]
+CallStatus = Literal["in-progress", "completed", "no-answer", "busy", "failed"]
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
