@@ -41,6 +41,15 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     assert [] == [name for name in wanted if name not in _pins(ROOT / "requirements/dev.txt")]
 
 
+def test_the_house_of_the_architecture_has_every_room() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    rooms = [
+        path for path in (ROOT / "src/offhook").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    ]
+    unnamed = {room.stem for room in rooms if not re.search(rf"\b{room.stem}\b", page)}
+    assert {"__init__", "__main__"} == unnamed
+
+
 def test_nothing_that_is_tracked_speaks_of_the_machine_it_was_written_on() -> None:
     folders = r"(^|[^A-Za-z0-9_./-])/(w[o]rk|r[o]ot|home|Users|opt)/[a-z]"
     found = subprocess.run(["git", "grep", "-nIE", folders], capture_output=True, text=True, cwd=ROOT)
