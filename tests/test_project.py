@@ -47,7 +47,7 @@ def test_the_house_of_the_architecture_has_every_room() -> None:
         path for path in (ROOT / "src/offhook").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     ]
     unnamed = {room.stem for room in rooms if not re.search(rf"\b{room.stem}\b", page)}
-    assert {"__init__", "__main__"} == unnamed
+    assert set() == unnamed - {"__init__", "__main__"}
 
 
 def test_nothing_that_is_tracked_speaks_of_the_machine_it_was_written_on() -> None:
