@@ -28,6 +28,7 @@ from offhook.connections import BoundedConnection
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
 from offhook.store import events as event_rows
+from offhook.store import organizations
 from offhook.store.database import Database
 from offhook.store.tables import contacts
 from offhook.voice.elevenlabs.body import Intake
@@ -624,3 +625,18 @@ def places_of_the_api(client: httpx.Client) -> list[str]:
         *(f"/api/calls/{call['_id']}" for call in calls),
         *(f"/api/events/{one['_id']}" for one in shown[::3]),
     ]
+
+
+async def test_agents_that_somebody_makes_up_are_not_learnt_without_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(organizations, "MAX_LEARNT_AGENTS", 3)
+    greedy, modest = "a" * 24, "b" * 24
+    for number in range(9):
+        await database.write(organizations.learn_agent, greedy, f"agent_{number}", None, 0.0)
+    await database.write(organizations.learn_agent, modest, "agent_0", None, 0.0)
+    await database.write(organizations.learn_agent, greedy, "agent_0", "Reception", 0.0)
+    await database.write(organizations.add_agent, greedy, "agent_of_a_person", None, 0.0)
+    known = [await database.read(organizations.agents_of, org_id) for org_id in (greedy, modest)]
+    assert [4, 1] == [len(agents) for agents in known]
+    assert "Reception" == known[0][0].name

@@ -19,6 +19,8 @@ from offhook.sealing import KeyRing
 from offhook.store.database import insert_new, upsert
 from offhook.store.tables import agents, directory_version, numbers, organizations, secrets
 
+MAX_LEARNT_AGENTS = 2_000  #: of one organisation: every server holds them all, and whoever signs may make up ever more
+
 _new_id = partial(randomness.token_hex, 12)
 
 
@@ -280,11 +282,17 @@ def learn_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None,
     this = (agents.c.org_id == org_id) & (agents.c.agent_id == agent_id)
     known = tx.execute(sa.select(agents.c.name, agents.c.is_learnt).where(this)).first()
     if known is None:
-        row = {"org_id": org_id, "agent_id": agent_id, "name": name, "is_learnt": True, "created_at": now}
-        insert_new(tx, agents, [row])
-        _raise_version(tx)
+        if _count_learnt(tx, org_id) < MAX_LEARNT_AGENTS:
+            row = {"org_id": org_id, "agent_id": agent_id, "name": name, "is_learnt": True, "created_at": now}
+            insert_new(tx, agents, [row])
+            _raise_version(tx)
     elif known.is_learnt and known.name is None and name is not None:
         tx.execute(sa.update(agents).where(this).values(name=name))
+
+
+def _count_learnt(tx: sa.Connection, org_id: str) -> int:
+    learnt = agents.c.org_id == org_id, agents.c.is_learnt
+    return tx.execute(sa.select(sa.func.count()).select_from(agents).where(*learnt)).scalar_one()
 
 
 def numbers_of(tx: sa.Connection, org_id: str) -> list[Number]:
