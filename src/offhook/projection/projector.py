@@ -279,7 +279,8 @@ class Projector:
             else:
                 _failed.inc()
                 log.warning("projection.failed", call=conversation.call_id, reason=answer.reason)
-                self._isolation.add(conversation.call_id, attempts=1)
+                # One that nothing waits for is read again for a late context; no count in the database speaks for it.
+                self._isolation.add(conversation.call_id, attempts=1, is_begun=not conversation.due)
         return read
 
     async def _keep(self, read: Sequence[tuple[Conversation, Gathered | None]]) -> None:
