@@ -12,7 +12,7 @@ import pytest
 
 from offhook import events
 from offhook.drafts import open_draft
-from offhook.errors import ComeBackLater, Damaged
+from offhook.errors import ComeBackLater, Damaged, Unavailable
 from offhook.events import Event, Filed
 from offhook.inbox import Inbox
 from offhook.sealing import KeyRing, new_key_text
@@ -26,6 +26,7 @@ from tests.services import Postgresql
 
 ORG = "a" * 24
 BUDGET_S = 0.3
+PATIENT_S = 30.0  #: where nothing is to go to the spool, however busy the machine is
 
 
 def an_event(
@@ -67,7 +68,7 @@ def spool(tmp_path: Path, keys: KeyRing) -> Spool:
 
 @pytest.fixture
 async def inbox(database: Database, spool: Spool, keys: KeyRing) -> AsyncIterator[Inbox]:
-    inbox = Inbox(database, spool, keys, budget_s=BUDGET_S)
+    inbox = Inbox(database, spool, keys, budget_s=PATIENT_S)
     await inbox.open()
     yield inbox
     await inbox.close()
@@ -261,6 +262,23 @@ async def test_a_damaged_spool_file_is_set_aside_and_holds_up_nothing(
     assert [".damaged"] == [left.suffix for left in (tmp_path / "spool").iterdir()]
 
 
+async def test_a_database_in_doubt_is_asked_all_the_same_when_the_spool_refuses(
+    data_dir: Path, sqlite_url: str, keys: KeyRing, tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=data_dir, database_url=sqlite_url)
+    database = open_database(settings, is_server=True)
+    await database.open()
+    inbox = Inbox(database, Spool([tmp_path / "no" / "such"], keys), keys, budget_s=BUDGET_S)
+    other = sqlite3.connect(settings.sqlite_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ComeBackLater):
+        await inbox.file(an_event())
+    other.execute("ROLLBACK")
+    assert not inbox.is_database_trusted
+    assert Filed(an_event().id, False) == await inbox.file(an_event())
+    await database.close()
+
+
 async def test_when_neither_database_nor_spool_can_keep_it_the_sender_is_asked_to_come_back(
     tmp_path: Path, keys: KeyRing
 ) -> None:
@@ -291,3 +309,9 @@ async def test_what_another_process_is_spooling_is_not_swept(tmp_path: Path, spo
     with open_draft(tmp_path / "spool" / "1.draft"):
         spool.open()
         assert ["1.draft"] == [left.name for left in (tmp_path / "spool").iterdir()]
+
+
+async def test_an_event_that_no_database_takes_keeps_none_from_taking_the_next(database: Database) -> None:
+    with pytest.raises(Unavailable):
+        await database.file(an_event("odd", agent_id="\ud800"))
+    assert (await database.file(an_event("the next"))).is_new
