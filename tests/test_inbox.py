@@ -311,7 +311,9 @@ async def test_what_another_process_is_spooling_is_not_swept(tmp_path: Path, spo
         assert ["1.draft"] == [left.name for left in (tmp_path / "spool").iterdir()]
 
 
-async def test_an_event_that_no_database_takes_keeps_none_from_taking_the_next(database: Database) -> None:
-    with pytest.raises(Unavailable):
-        await database.file(an_event("odd", agent_id="\ud800"))
+async def test_an_event_that_cannot_be_stored_spoils_no_other(database: Database) -> None:
+    filed = [database.file(an_event(f"{n}", agent_id="\ud800" if n == 1 else "agent_1")) for n in range(3)]
+    first, odd, last = await asyncio.gather(*filed, return_exceptions=True)
+    assert isinstance(odd, Unavailable)
+    assert [True, True] == [isinstance(answer, Filed) for answer in (first, last)]
     assert (await database.file(an_event("the next"))).is_new

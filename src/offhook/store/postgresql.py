@@ -180,8 +180,12 @@ class PostgresqlDatabase:
         try:
             async with asyncio.timeout(_FILE_S):
                 filed = await self._insert([filing.event for filing in batch])
-        except _FAILURES as error:
+        except Exception as error:  # whatever it is: without this task nothing is filed any more
             self._drop_filing_connection()
+            if len(batch) > 1 and (isinstance(error, asyncpg.DataError) or not isinstance(error, _FAILURES)):
+                for filing in batch:  # one spoils it for the others
+                    await self._file_batch([filing])
+                return
             why = Unavailable(f"PostgreSQL did not take the event: {_said(error)}.")
             for filing in batch:
                 if not filing.answer.done():

@@ -158,14 +158,19 @@ class SqliteDatabase:
     def _file_batch(self) -> None:
         batch = [self._filings.popleft() for _ in range(min(len(self._filings), MAX_BATCH))]
         self._in_hand_since = batch[0].since
-        try:
-            answers: Sequence[Filed | Unavailable] = self._commit([filing.event for filing in batch])
-        except sqlite3.Error as error:
-            if self._writer_connection.in_transaction:
-                self._writer_connection.rollback()
-            answers = [Unavailable(f"The database did not take the event: {error}.")] * len(batch)
+        answers = self._answers([filing.event for filing in batch])
         self._in_hand_since = None
         self._loop.call_soon_threadsafe(_give_answers, batch, answers)
+
+    def _answers(self, batch: Sequence[Event]) -> Sequence[Filed | Unavailable]:
+        try:
+            return self._commit(batch)
+        except Exception as error:  # whatever it is: without this thread nothing is filed any more
+            if self._writer_connection.in_transaction:
+                self._writer_connection.rollback()
+            if len(batch) > 1 and not isinstance(error, sqlite3.OperationalError):
+                return [answer for event in batch for answer in self._answers([event])]  # one spoils it for the others
+            return [Unavailable(f"The database did not take the event: {error}.")] * len(batch)
 
     def _commit(self, batch: Sequence[Event]) -> list[Filed]:
         execute = self._writer_connection.execute
