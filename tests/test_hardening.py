@@ -25,8 +25,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offhook import events
 from offhook.connections import BoundedConnection
-from offhook.sealing import KeyRing
-from offhook.settings import Settings
+from offhook.errors import Mistake
+from offhook.sealing import KeyRing, new_key_text
+from offhook.settings import Settings, load
 from offhook.store import events as event_rows
 from offhook.store import organizations
 from offhook.store.database import Database
@@ -640,3 +641,16 @@ async def test_agents_that_somebody_makes_up_are_not_learnt_without_end(
     known = [await database.read(organizations.agents_of, org_id) for org_id in (greedy, modest)]
     assert [4, 1] == [len(agents) for agents in known]
     assert "Reception" == known[0][0].name
+
+
+# What is configured
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("database_url", "postgresql"), ("redis_url", "redis")])
+@pytest.mark.parametrize("host", ["db:port", "db:99999", "[::1:5432"])
+def test_an_address_that_cannot_be_used_is_a_sentence_without_its_password(name: str, scheme: str, host: str) -> None:
+    password = secrets.token_hex(6)
+    with pytest.raises(Mistake) as told:
+        load(secret_key=new_key_text(), **{name: f"{scheme}://user:{password}/@{host}/x"})
+    assert f"OFFHOOK_{name.upper()}" in told.value.message
+    assert password not in told.value.message

@@ -81,6 +81,17 @@ class Settings(BaseSettings):
             raise ValueError("this version keeps recordings on disk: it must begin with file:///")
         return url
 
+    @field_validator("database_url", "redis_url")
+    @classmethod
+    def _readable_port(cls, url: str) -> str:
+        """What stands before the host is not looked at: it is a password, and no error may repeat a piece of it."""
+        scheme, _, rest = url.partition("://")
+        try:
+            _ = scheme in ("sqlite", "unix") or urlsplit("//" + rest.rpartition("@")[2]).port
+        except ValueError:
+            raise ValueError("its port must be a number up to 65535") from None
+        return url
+
     @field_validator("public_url")
     @classmethod
     def _absolute(cls, url: str) -> str:
