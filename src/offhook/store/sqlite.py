@@ -26,6 +26,7 @@ from offhook.store.database import MAX_BATCH, P, Statement, T, prepared
 _READERS = 4
 _SERVER_BUSY_MS = 250  #: beside a command; an event that waits longer goes to the spool
 _GUEST_BUSY_MS = 10_000
+_INLINE_BUSY_MS = 50  #: the event loop, and everybody with it, waits as long
 _WRITE_PATIENCE_S = 10.0
 _MMAP_BYTES = 1 << 30
 
@@ -73,7 +74,7 @@ class SqliteDatabase:
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
         try:
-            self._inline = self._connect_reader()
+            self._inline = self._connect_reader(_INLINE_BUSY_MS)
             self._writer_connection = self._connect_writer()
         except sqlite3.Error as error:
             raise Unavailable(f"The database {self._path} cannot be opened: {error}.") from error
@@ -114,7 +115,10 @@ class SqliteDatabase:
 
     async def find_caller(self, org_id: str, number: str) -> Sequence[Any] | None:
         # In the loop on purpose: one indexed read of a mapped file is 10 us, a thread's round trip is 100.
-        row: Sequence[Any] | None = self._inline.execute(contacts.CALLER_SQL_SQLITE, (org_id, number)).fetchone()
+        try:
+            row: Sequence[Any] | None = self._inline.execute(contacts.CALLER_SQL_SQLITE, (org_id, number)).fetchone()
+        except sqlite3.Error as error:
+            raise Unavailable(f"The database cannot be read: {error}.") from error
         return row
 
     @property
@@ -154,6 +158,7 @@ class SqliteDatabase:
                 else:
                     _run(engine, *self._writes.popleft())
         engine.dispose()
+        self._writer_connection.close()
 
     def _file_batch(self) -> None:
         batch = [self._filings.popleft() for _ in range(min(len(self._filings), MAX_BATCH))]
@@ -206,8 +211,8 @@ class SqliteDatabase:
         connection.execute(f"PRAGMA wal_autocheckpoint = {1000 if self._is_server else 0}")
         return connection
 
-    def _connect_reader(self) -> sqlite3.Connection:
-        connection = self._connect(_GUEST_BUSY_MS)
+    def _connect_reader(self, busy_ms: int = _GUEST_BUSY_MS) -> sqlite3.Connection:
+        connection = self._connect(busy_ms)
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA query_only = 1")
         return connection
