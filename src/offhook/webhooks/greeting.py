@@ -16,13 +16,13 @@ from offhook.logs import log
 from offhook.personalization import Greeting, Personalization
 from offhook.refusals import Refusals
 from offhook.webhooks.keyholders import org_of_token
+from offhook.webhooks.pace import Pace
 from offhook.webhooks.requests import (
     Answer,
     Knock,
     Senders,
     TurnedAway,
     come_back_later,
-    read_body,
     read_knock,
     refuse,
     send_answer,
@@ -53,6 +53,7 @@ class PersonalizationDoor:
         self._inbox = inbox
         self._personalization = personalization
         self._refusals = refusals
+        self._pace = Pace()
         self._now = now
         self._filings: set[asyncio.Task[None]] = set()
 
@@ -62,7 +63,7 @@ class PersonalizationDoor:
         body = bytearray()
         try:
             org_id = await self._org_of(knock)
-            await read_body(receive, partial(_take_up_to, body, _GREETING_BODY_BYTES))
+            await self._pace.read_body(receive, partial(_take_up_to, body, _GREETING_BODY_BYTES))
         except TurnedAway as refused:
             await send_answer(send, refuse(self._refusals, knock, refused, size_bytes=len(body), at=self._now()))
             return

@@ -26,13 +26,13 @@ from offhook.voice.elevenlabs.payloads import EVENTS
 from offhook.voice.elevenlabs.signature import Signature, read_signature
 from offhook.webhooks.arrival import Arrival, UnprovenQuota
 from offhook.webhooks.keyholders import Keyholders, Trial, org_of_token
+from offhook.webhooks.pace import Pace
 from offhook.webhooks.requests import (
     Answer,
     Knock,
     Senders,
     TurnedAway,
     come_back_later,
-    read_body,
     read_knock,
     refuse,
     send_answer,
@@ -71,6 +71,7 @@ class PostCallDoor:
         self._database = database
         self._inbox = inbox
         self._refusals = refusals
+        self._pace = Pace()
         self._quota = quota
         self._folders = folders
         self._body_limit_bytes = body_limit_bytes
@@ -109,7 +110,7 @@ class PostCallDoor:
         if bearer_org is None and signature is None:
             raise TurnedAway(_missing(knock))
         arrival.is_proven = bearer_org is not None
-        await read_body(receive, arrival.take)
+        await self._pace.read_body(receive, arrival.take)
         await arrival.end()
         if bearer_org is not None:
             return await self._accept(await self._read(arrival), arrival, org_id=bearer_org, proof="bearer")

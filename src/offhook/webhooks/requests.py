@@ -3,23 +3,19 @@
 These routes are bare ASGI: a framework's request object costs more than all the work of filing a small event.
 """
 
-import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from offhook.refusals import Check, Refusal, Refusals
 from offhook.settings import Network
 
-PACE_GRACE_S = 10.0  #: every body may take this long, however small
-PACE_BYTES_PER_S = 4096  #: and beyond it, no slower than this on average
 _LONGEST_CLAIM = 64  #: of what an unproven head says, as it is remembered
-_SILENCE_S = 20.0  #: and never be silent for longer
 
 UNAUTHORIZED = b'{"error":"Unauthorized"}'
 
@@ -79,28 +75,6 @@ def read_knock(scope: Scope, senders: Senders) -> Knock:
         signature=found.get(b"elevenlabs-signature"),
         bearer=token.strip() if scheme.lower() == "bearer" else None,
     )
-
-
-async def read_body(receive: Receive, take: Callable[[bytes], Awaitable[None]]) -> None:
-    """Give *take* each piece of the body. TurnedAway when it is cut short or comes too slowly."""
-    clock = asyncio.get_running_loop().time
-    begun = clock()
-    size = 0
-    try:
-        async with asyncio.timeout(_SILENCE_S) as limit:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise TurnedAway("cut", HTTPStatus.BAD_REQUEST)
-                piece: bytes = message.get("body", b"")
-                size += len(piece)
-                await take(piece)
-                if not message.get("more_body", False):
-                    return
-                pace_ends = begun + PACE_GRACE_S + size / PACE_BYTES_PER_S
-                limit.reschedule(min(clock() + _SILENCE_S, pace_ends))
-    except TimeoutError:
-        raise TurnedAway("pace", HTTPStatus.REQUEST_TIMEOUT) from None
 
 
 class Answer(NamedTuple):
