@@ -5,6 +5,7 @@ is down would turn an outage into lost calls.
 """
 
 import asyncio
+import math
 import os
 import shutil
 from pathlib import Path
@@ -21,7 +22,7 @@ from offhook.errors import Unavailable
 _LOOK_S = 1.0
 _TIGHT_BYTES = 64 << 20  #: below this much free disk the spool is not counted on
 
-_backlog = Gauge("offhook_events_pending", "Events that wait for their projection")
+_pending = Gauge("offhook_events_pending", "Events that wait for their projection")
 _spooled = Gauge("offhook_events_spooled", "Events that wait in the spool for the database")
 
 
@@ -47,7 +48,7 @@ async def metrics(request: Request) -> Response:
     """Prometheus' text format."""
     deps: Deps = request.app.state.deps
     known = await _of_the_database(deps)
-    _backlog.set(known["events"].get("pending", 0))
+    _pending.set(known["events"].get("pending", 0) if known["status"] == "ok" else math.nan)  # unknown is not none
     _spooled.set(deps.inbox.spooled)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
