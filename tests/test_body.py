@@ -26,9 +26,10 @@ from offhook.errors import Damaged
 from offhook.sealing import KeyRing
 from offhook.voice import long_strings
 from offhook.voice.base64_text import ForgivingDecoder, Undecodable, without_data_url
-from offhook.voice.elevenlabs.body import Body, Intake, rebuild
-from offhook.voice.elevenlabs.envelope import Unreadable, read_envelope
-from offhook.voice.parts import Folders
+from offhook.voice.elevenlabs.body import Body, Intake
+from offhook.voice.elevenlabs.envelope import read_envelope
+from offhook.voice.json_text import Unreadable
+from offhook.voice.parts import Folders, rebuild
 
 LIMIT_BYTES = 16 << 20
 MIB = 1 << 20
@@ -722,7 +723,8 @@ def test_a_crash_leaves_only_what_the_next_start_sweeps(folders: Folders) -> Non
 import base64, os, sys
 from pathlib import Path
 from offhook.sealing import KeyRing
-from offhook.voice.elevenlabs.body import Folders, Intake
+from offhook.voice.elevenlabs.body import Intake
+from offhook.voice.parts import Folders
 folders = Folders(Path(sys.argv[1]), Path(sys.argv[2]), KeyRing([b"k" * 32]))
 intake = Intake(folders, 1 << 20)
 for _ in range(20):
@@ -742,7 +744,8 @@ def test_a_quarter_of_a_gibibyte_needs_no_memory(tmp_path: Path) -> None:
 import hashlib, resource, sys
 from pathlib import Path
 from offhook.sealing import KeyRing
-from offhook.voice.elevenlabs.body import Folders, Intake
+from offhook.voice.elevenlabs.body import Intake
+from offhook.voice.parts import Folders
 folders = Folders(Path(sys.argv[1]) / "r", Path(sys.argv[1]) / "b", KeyRing([b"k" * 32]))
 intake = Intake(folders, 16 << 20)
 intake.feed(b'{"type":"post_call_audio","data":{"conversation_id":"c","full_audio":"')

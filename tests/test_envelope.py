@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offhook.voice.elevenlabs.envelope import Envelope, Unreadable, audio_text, read_envelope
-from offhook.voice.json_text import StringReader, mended
+from offhook.voice.elevenlabs.envelope import Envelope, audio_text, read_envelope
+from offhook.voice.json_text import StringReader, Unreadable, mended
 
 NOTHING = Envelope(
     type="",

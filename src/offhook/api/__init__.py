@@ -14,8 +14,6 @@ from offhook.api import audio, calls, contacts, events, notes, openapi, refusals
 from offhook.api.errors import HANDLERS, error_answer
 from offhook.deps import Deps
 
-__all__ = ["build", "router"]
-
 router = APIRouter()
 
 

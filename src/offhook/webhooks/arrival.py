@@ -6,8 +6,9 @@ from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
 from offhook.voice.elevenlabs.body import Body, Intake
-from offhook.voice.elevenlabs.envelope import Envelope, Unreadable, read_envelope
+from offhook.voice.elevenlabs.envelope import Envelope, read_envelope
 from offhook.voice.elevenlabs.signature import Prover
+from offhook.voice.json_text import Unreadable
 from offhook.webhooks.requests import TurnedAway
 
 SMALL_BODY_BYTES = 256 * 1024  #: up to here a body waits in memory and is proven once, when it is whole

@@ -20,10 +20,12 @@ from offhook.logs import log
 from offhook.refusals import Check, Refusals
 from offhook.store import events as event_rows
 from offhook.store.database import Database
-from offhook.voice.elevenlabs.body import Body, Folders, Intake
-from offhook.voice.elevenlabs.envelope import Envelope, Unreadable
+from offhook.voice.elevenlabs.body import Body, Intake
+from offhook.voice.elevenlabs.envelope import Envelope
 from offhook.voice.elevenlabs.payloads import EVENTS
 from offhook.voice.elevenlabs.signature import Signature, read_signature
+from offhook.voice.json_text import Unreadable
+from offhook.voice.parts import Folders
 from offhook.webhooks.arrival import Arrival, UnprovenQuota
 from offhook.webhooks.keyholders import Keyholders, Trial, org_of_token
 from offhook.webhooks.pace import Pace

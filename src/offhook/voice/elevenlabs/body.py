@@ -18,8 +18,6 @@ from offhook.voice.elevenlabs.recording import full_audio
 from offhook.voice.long_strings import LongStrings
 from offhook.voice.parts import Folders, rebuild
 
-__all__ = ["Body", "Folders", "Intake", "rebuild"]
-
 
 class Body(msgspec.Struct, frozen=True):
     """A whole body."""

@@ -16,8 +16,6 @@ from offhook.phone import e164
 from offhook.voice import lenient
 from offhook.voice.json_text import Unreadable, decode
 
-__all__ = ["Envelope", "Unreadable", "audio_text", "read_envelope"]
-
 _NULL = Raw(b"null")
 _LATEST_S = 1e11  #: the year 5138; larger is milliseconds
 _LONG_BYTES = 256 * 1024
