@@ -34,6 +34,7 @@ from offhook.store.database import Database
 from offhook.store.tables import contacts
 from offhook.voice.elevenlabs.body import Intake
 from offhook.voice.elevenlabs.envelope import read_envelope
+from offhook.voice.elevenlabs.recording import full_audio
 from offhook.voice.elevenlabs.signature import read_signature
 from offhook.voice.parts import Folders
 from offhook.webhooks import post_call
@@ -294,6 +295,15 @@ def test_spite_costs_little_more_than_its_own_size_to_read(body: bytes) -> None:
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (True, True) == (took_s < 1, peak_bytes < 16 * len(body)), (took_s, peak_bytes)
+
+
+def test_a_million_strings_that_read_like_the_recording_are_not_tried_one_by_one() -> None:
+    body = b'{"full_audio":"QUJD","a":[' + b'"QUJD",' * 600_000 + b"0]}"
+    begun = time.process_time()
+    assert full_audio(body, []) is None
+    assert time.process_time() - begun < 1
+    few = b'{"a":[' + b'"QUJD",' * 100 + b'0],"full_audio":"QUJD"}'
+    assert (few.rindex(b"Q"), few.rindex(b"D") + 1) == full_audio(few, [])
 
 
 def test_a_signature_header_with_thousands_of_digests_is_none() -> None:

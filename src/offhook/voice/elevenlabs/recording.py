@@ -7,12 +7,15 @@ guess, and the mark that comes out as full_audio is the answer.
 import re
 import secrets
 from collections.abc import Sequence
+from itertools import islice
 
 from offhook.voice.cut import Cut
 from offhook.voice.elevenlabs.envelope import audio_text
 from offhook.voice.json_text import Unreadable, mended
 
 Span = tuple[int, int]  #: begin and end of what stands between the quotes of a string
+
+_MOST_ALIKE = 1000  #: strings that read the same; each of them would have to be tried
 
 _ESCAPED_LETTER = re.compile(rb"\\u00[567]")  # may spell full_audio or data
 _STRING = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(\s*+:)?+', re.DOTALL)  # with the colon that makes it a key
@@ -52,5 +55,7 @@ def _marked(stays: bytes, spans: Sequence[Span]) -> tuple[bytes, int | None]:
 
 
 def _values(stays: bytes, text: bytes) -> list[Span]:
-    """Every string in *stays* that reads *text* and is no key."""
-    return [string.span(1) for string in _STRING.finditer(stays) if string[1] == text and string[2] is None]
+    """Every string in *stays* that reads *text* and is no key; none where they are so many that no recording is meant."""
+    alike = (string.span(1) for string in _STRING.finditer(stays) if string[1] == text and string[2] is None)
+    values = list(islice(alike, _MOST_ALIKE + 1))
+    return values if len(values) <= _MOST_ALIKE else []
