@@ -6,6 +6,7 @@ next run when this one was killed.
 """
 
 import atexit
+import contextlib
 import hmac
 import json
 import os
@@ -270,6 +271,10 @@ class Server(Process):
     def api_key(self) -> str:
         return str(self.organization["api_key"])
 
+    def run_instead(self, *command: str) -> None:
+        """Start it with *command*, which gets the arguments of `offhook`."""
+        self._command = [*command, *self._command[3:]]
+
     def is_ready(self) -> bool:
         try:
             return httpx.get(f"{self.base_url}/api/health/ready", timeout=5).status_code == 200
@@ -374,8 +379,9 @@ def _remember(pid: int) -> None:
 def _sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
         owner = folder.name.removeprefix(_FOLDER_PREFIX)
-        if folder.stat().st_uid == os.geteuid() and not psutil.pid_exists(int(owner)):
-            _end(folder)
+        with contextlib.suppress(FileNotFoundError):  # another run sweeps too
+            if folder.stat().st_uid == os.geteuid() and not psutil.pid_exists(int(owner)):
+                _end(folder)
 
 
 def _end(folder: Path) -> None:

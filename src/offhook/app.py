@@ -40,6 +40,7 @@ from offhook.webhooks.requests import Senders
 
 _MIB = 1 << 20
 _UNPROVEN_MEMORY_BYTES = 256 * _MIB  #: for all bodies that nobody has proven yet
+_LAST_REQUESTS_S = 1.0  #: how long connections are served after we were told to stop
 _DRAIN_S = 25  #: what is in hand when we are told to stop may take this long
 _KEEP_ALIVE_S = 75  #: longer than a proxy keeps its side open, so that it never writes into a closing connection
 _BACKLOG = 2048
@@ -193,6 +194,18 @@ class _Server(uvicorn.Server):
     def stop(self) -> None:
         self.force_exit = self.should_exit  # told twice: somebody is in a hurry
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no more, and serve whoever is connected a moment longer: a request may have been sent and be unread."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        until = time.monotonic() + _LAST_REQUESTS_S
+        while self.server_state.connections and time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

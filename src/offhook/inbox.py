@@ -1,7 +1,7 @@
 """The inbox: an event is durable here before its sender hears 200.
 
     file -> the database's next group commit        (a few ms)
-         -> else, when that is late or refused, the spool  (an fsync'd file; drained when the database is back)
+         -> else, when that is late, refused or in doubt, the spool  (an fsync'd file; drained when the database is back)
          -> else ComeBackLater: 503, and ElevenLabs sends it again where retries are enabled
 
 The commit may still succeed after the event went to the spool. Both copies have one id, so they are one row.
@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from offhook.errors import Damaged, Unavailable
+from offhook.errors import ComeBackLater, Damaged, Unavailable
 from offhook.events import Event, Filed
 from offhook.logs import log
 from offhook.sealing import KeyRing
@@ -68,15 +68,15 @@ class Inbox:
 
     async def file(self, event: Event) -> Filed:
         """Keep *event* for ever; when this returns, no crash loses it. ComeBackLater when nothing can keep it."""
-        if self._may_ask_database():
-            try:
-                filed = await self._file_in_database(event)
-            except (Unavailable, TimeoutError) as error:
-                self._doubt_database(str(error) or "It did not take an event in time.")
-            else:
-                self._trust_database()
+        is_asked = self._may_ask_database()
+        if is_asked and (filed := await self._file_in_database(event)):
+            return filed
+        try:
+            await self._spool.keep(event)
+        except ComeBackLater:  # doubt is no reason to refuse what nothing else can keep
+            if not is_asked and (filed := await self._file_in_database(event)):
                 return filed
-        await self._spool.keep(event)
+            raise
         self._spooled.set()
         return Filed(event.id, None)
 
@@ -109,8 +109,14 @@ class Inbox:
             self._look.add_done_callback(_overhear)  # whoever asked may have gone
         return await asyncio.shield(self._look)
 
-    async def _file_in_database(self, event: Event) -> Filed:
-        filed = await self._patience.within_limit(self._database.file(self._sealed(event)))
+    async def _file_in_database(self, event: Event) -> Filed | None:
+        """None when it did not take *event* in time, which is a reason for doubt."""
+        try:
+            filed = await self._patience.within_limit(self._database.file(self._sealed(event)))
+        except (Unavailable, TimeoutError) as error:
+            self._doubt_database(str(error) or "It did not take an event in time.")
+            return None
+        self._trust_database()
         for ring in self.on_filed:
             ring(event)
         return filed
