@@ -1,28 +1,16 @@
-"""The composition root: settings become stores, rooms, sockets, and a process that serves until it is told to stop."""
+"""The composition root: settings become stores, rooms and sockets."""
 
-import asyncio
 import contextlib
-import errno
-import fcntl
-import gc
-import resource
-import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator
 
-import uvicorn
-import uvloop
 from starlette.types import ASGIApp
 
-from offhook import api, logs
-from offhook.connections import BoundedConnection
+from offhook import api
 from offhook.contexts import Contexts
 from offhook.deps import Deps
 from offhook.directory import Directory
-from offhook.errors import AlreadyRunning, Fault, Mistake
 from offhook.inbox import Inbox
-from offhook.logs import log
 from offhook.personalization import Personalization
 from offhook.projection.projector import Projector
 from offhook.refusals import Refusals
@@ -40,35 +28,6 @@ from offhook.webhooks.requests import Senders
 
 _MIB = 1 << 20
 _UNPROVEN_MEMORY_BYTES = 256 * _MIB  #: for all bodies that nobody has proven yet
-_LAST_REQUESTS_S = 1.0  #: how long connections are served after we were told to stop
-_DRAIN_S = 25  #: what is in hand when we are told to stop may take this long
-_KEEP_ALIVE_S = 75  #: longer than a proxy keeps its side open, so that it never writes into a closing connection
-_BACKLOG = 2048
-_GARBAGE = 10_000  #: new objects between two looks of the collector; Python's 700 are a few requests
-_MOST_FILES = 65_536  #: open at once, connections among them
-
-
-def run(
-    settings: Settings,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 2212,
-    fd: int | None = None,
-    with_worker: bool = True,
-) -> None:
-    """Serve until SIGTERM or SIGINT. Fault when the port is busy or another server has the data directory."""
-    logs.set_up(settings)
-    _allow_many_files()
-    with _the_only_server(settings), _listening(host, port, fd) as listener:
-        _run(_serve(settings, listener, with_worker=with_worker))
-
-
-def work(settings: Settings) -> None:
-    """Project, without HTTP, until SIGTERM or SIGINT."""
-    if settings.is_sqlite:
-        raise Mistake("On SQLite the server does the work itself: `offhook worker` is for PostgreSQL.")
-    logs.set_up(settings)
-    _run(_work(settings))
 
 
 @contextlib.asynccontextmanager
@@ -149,140 +108,3 @@ def build(deps: Deps) -> tuple[ASGIApp, PersonalizationDoor]:
 def folders(settings: Settings, keys: KeyRing) -> Folders:
     """Where the files of bodies and recordings lie."""
     return Folders(settings.recordings_dir, settings.bodies_dir, keys)
-
-
-async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
-    async with house(settings, is_server=True, with_worker=with_worker) as deps:
-        await asyncio.to_thread(folders(settings, deps.keys).sweep)
-        app, personalization = build(deps)
-        server = _Server(
-            uvicorn.Config(
-                app,
-                http=BoundedConnection,
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                proxy_headers=False,
-                backlog=_BACKLOG,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=_DRAIN_S,
-            )
-        )
-        _on_signal(server.stop)
-        _leave_garbage_to_requests()
-        host, port = listener.getsockname()[:2] if listener.family != socket.AF_UNIX else ("unix", 0)
-        log.info("server.ready", host=host, port=port, database=deps.database.name)
-        await server.serve(sockets=[listener])
-        await personalization.finish()
-    log.info("server.stopped")
-
-
-async def _work(settings: Settings) -> None:
-    told_to_stop = asyncio.Event()
-    _on_signal(told_to_stop.set)
-    async with house(settings, is_server=False):
-        log.info("worker.ready")
-        await told_to_stop.wait()
-    log.info("worker.stopped")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, told to stop by us: it would end a finished process by the signal that stopped it, and 0 is the truth."""
-
-    def stop(self) -> None:
-        self.force_exit = self.should_exit  # told twice: somebody is in a hurry
-        self.should_exit = True
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen no more, and serve whoever is connected a moment longer: a request may have been sent and be unread."""
-        for server in self.servers:
-            server.close()
-        for listener in sockets or ():
-            listener.close()
-        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
-        until = time.monotonic() + _LAST_REQUESTS_S
-        while self.server_state.connections and time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _leave_garbage_to_requests() -> None:
-    """What was made until now stays: a collector that goes through all of it makes somebody wait 50 ms, again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GARBAGE)
-
-
-def _on_signal(stop: Callable[[], None]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-
-
-def _run(main: Coroutine[None, None, None]) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
-
-
-def _allow_many_files() -> None:
-    """A thousand idle connections would fill the usual allowance; what the machine's owner allows at most is the bound."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-@contextlib.contextmanager
-def _listening(host: str, port: int, fd: int | None) -> Iterator[socket.socket]:
-    if fd is not None:
-        with _inherited(fd) as listener:
-            yield listener
-        return
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except (OSError, OverflowError) as error:
-            raise _cannot_listen(host, port, error) from error
-        listener.setblocking(False)
-        yield listener
-
-
-def _inherited(fd: int) -> socket.socket:
-    try:
-        return socket.socket(fileno=fd)
-    except OSError as error:
-        raise Mistake(f"--fd {fd} is not a socket that this process inherited.") from error
-
-
-def _cannot_listen(host: str, port: int, error: OSError | OverflowError) -> Fault:
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return Fault(
-            f"Port {port} on {host} is already in use: stop what listens there, or choose another with --port."
-        )
-    return Fault(f"Cannot listen on {host} port {port}: {error}.")
-
-
-@contextlib.contextmanager
-def _the_only_server(settings: Settings) -> Iterator[None]:
-    """Hold the data directory's lock: a second SQLite writer with its own checkpoints could damage the database."""
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = open(settings.data_dir / "server.lock", "w")  # noqa: SIM115 - held until the end
-    except OSError as error:
-        raise Fault(f"The data directory {settings.data_dir} cannot be used: {error.strerror}.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise AlreadyRunning(
-                f"Another offhook server is running on the data directory {settings.data_dir}: "
-                "stop it, or set OFFHOOK_DATA_DIR to another folder."
-            ) from None
-        yield

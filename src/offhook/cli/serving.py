@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from offhook import app
+from offhook import server
 from offhook.settings import load
 
 
@@ -20,9 +20,9 @@ def serve(
     worker: Annotated[bool, Parameter(negative="--no-worker", help="Also do a worker's work.")] = True,
 ) -> None:
     """Run the server: webhooks, API and projection, until SIGTERM or Ctrl-C."""
-    app.run(load(), host=host, port=port, fd=fd, with_worker=worker)
+    server.run(load(), host=host, port=port, fd=fd, with_worker=worker)
 
 
 def worker() -> None:
     """Run the projection without HTTP, beside servers on PostgreSQL, until SIGTERM or Ctrl-C."""
-    app.work(load())
+    server.work(load())
