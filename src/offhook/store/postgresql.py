@@ -8,14 +8,15 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from offhook.errors import Unavailable
 from offhook.events import Event, Filed
@@ -105,18 +106,10 @@ class PostgresqlDatabase:
         await self._engine.dispose()
 
     async def read(self, statement: Statement[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        async def run() -> T:
-            async with self._engine.connect() as connection:
-                return await connection.run_sync(prepared(statement, *args, **kwargs))
-
-        return await self._within_limit(run())
+        return await self._run(self._engine.connect(), prepared(statement, *args, **kwargs))
 
     async def write(self, statement: Statement[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        async def run() -> T:
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(prepared(statement, *args, **kwargs))
-
-        return await self._within_limit(run())
+        return await self._run(self._engine.begin(), prepared(statement, *args, **kwargs))
 
     def file(self, event: Event) -> "asyncio.Future[Filed]":
         answer: asyncio.Future[Filed] = asyncio.get_running_loop().create_future()
@@ -140,10 +133,12 @@ class PostgresqlDatabase:
         since = self._in_hand_since or (self._filings[0].since if self._filings else None)
         return 0.0 if since is None else time.monotonic() - since
 
-    async def _within_limit(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _run(
+        self, connected: AbstractAsyncContextManager[AsyncConnection], statement: Callable[[sa.Connection], T]
+    ) -> T:
         try:
-            async with asyncio.timeout(_STATEMENT_S):
-                return await work
+            async with asyncio.timeout(_STATEMENT_S), connected as connection:
+                return await connection.run_sync(statement)
         except sa.exc.IntegrityError as error:
             raise error from None  # the driver's own error, behind it, repeats the whole row
         except (sa.exc.DBAPIError, sa.exc.TimeoutError, *_FAILURES) as error:
