@@ -11,7 +11,6 @@ from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_HEADER_OVERHEAD_BYTES = 64  #: what a header costs in memory beside its own letters
 _ANSWER = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
 
 
@@ -23,10 +22,9 @@ class BoundedConnection(HttpToolsProtocol):
     waiting_requests: ClassVar[int] = 16  #: sent ahead, while an earlier answer is on its way
     unread_s: ClassVar[float] = 60.0  #: how long an answer may lie unread
 
-    _is_in_head = False
-    _head_size_bytes = 0
     _is_getting_on = False  #: what came last brought a request further
     _idle_bytes = 0  #: that came since something did
+    _fed_bytes = 0  #: no head is longer
     _refusal = HTTPStatus.BAD_REQUEST
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -42,10 +40,11 @@ class BoundedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._is_getting_on = False
+        self._fed_bytes = self._idle_bytes + len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
-        self._idle_bytes = 0 if self._is_getting_on else self._idle_bytes + len(data)
+        self._idle_bytes = 0 if self._is_getting_on else self._fed_bytes
         if self._idle_bytes > self.head_bytes:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self.cycle is None or self.cycle.response_complete:
@@ -53,33 +52,20 @@ class BoundedConnection(HttpToolsProtocol):
 
     # What the parser finds
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._is_in_head, self._head_size_bytes = True, 0
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._is_in_head:  # what follows a body is a trailer: it proves nothing, and it is nobody's address
-            self._count(len(name) + len(value) + _HEADER_OVERHEAD_BYTES)
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
-        self._is_in_head, self._is_getting_on = False, True
+        self._is_getting_on = True
         self._head_alarm.call_off()
+        if self._fed_bytes > self.head_bytes and self._head_size_bytes() > self.head_bytes:
+            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise _TooMuch
         super().on_headers_complete()
+        self.headers = []  # for what follows the body: a trailer proves nothing, and is nobody's address
         if len(self.pipeline) > self.waiting_requests:
             raise _TooMuch
 
     def on_body(self, body: bytes) -> None:
         self._is_getting_on = True
         super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._is_getting_on = True
-        super().on_message_complete()
 
     # Whoever does not read
 
@@ -97,14 +83,11 @@ class BoundedConnection(HttpToolsProtocol):
         """What uvicorn does about what it cannot parse on, be it because we do not want to."""
         self._refuse(self._refusal)
 
-    def _count(self, size_bytes: int) -> None:
-        self._head_size_bytes += size_bytes
-        if self._head_size_bytes > self.head_bytes:
-            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-            raise _TooMuch
+    def _head_size_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _miss_head(self) -> None:
-        if self._is_in_head:
+        if self._idle_bytes:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:
             self.transport.close()
