@@ -407,7 +407,7 @@ REASONS = {
     "hang": "It could not be read within 5 s.",
     "sleep": "It could not be read within 5 s.",
     # Which limit it meets first is the machine's affair: on a busy one it has not eaten enough when its time is over.
-    "eat": ("It could not be read in the memory that reading may take.", "It could not be read within 5 s."),
+    "eat": "It could not be read ",
     "die": "The process that read it was ended by SIGSEGV.",
     "leave": "The process that read it ended with exit code 3.",
     "shout": "What was read of it is larger than 256 MiB.",
