@@ -47,7 +47,6 @@ from tests.traffic import (
 )
 
 torture = pytest.mark.torture
-pytestmark = torture  # also the short ones, until they have held on a machine that does nothing else
 Figure = Callable[..., None]
 MIB = 1 << 20
 

@@ -36,7 +36,6 @@ from tests.traffic import (
 )
 
 torture = pytest.mark.torture
-pytestmark = torture  # also the short ones, until they have held on a machine that does nothing else
 Figure = Callable[..., None]
 ALEX = "Alex Morgan"
 MIB = 1 << 20

@@ -37,40 +37,15 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
     for folder in (settings.data_dir, settings.recordings_dir, settings.bodies_dir):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     await migrations.upgrade(settings)
-    database = open_database(settings, is_server=is_server)
-    directory = Directory(database, keys)
-    contexts = Contexts(database, settings.redis_url)
-    inbox = Inbox(database, Spool(settings.spool_dirs, keys), keys, budget_s=settings.accept_budget_ms / 1000)
-    projector = Projector(
-        database=database,
-        keys=keys,
-        directory=directory,
-        contexts=contexts,
-        folders=folders(settings, keys),
-        now=time.time,
-    )
-    deps = Deps(
-        settings=settings,
-        now=time.time,
-        keys=keys,
-        database=database,
-        directory=directory,
-        inbox=inbox,
-        contexts=contexts,
-        personalization=Personalization(
-            database, directory, contexts, budget_s=settings.greeting_budget_ms / 1000, now=time.time
-        ),
-        projector=projector,
-        refusals=Refusals(),
-    )
+    deps = _furnished(settings, keys, is_server=is_server)
     async with contextlib.AsyncExitStack() as stack:
-        for room in (database, directory, contexts, inbox):
+        for room in (deps.database, deps.directory, deps.contexts, deps.inbox):
             await room.open()
             stack.push_async_callback(room.close)
         if with_worker:
-            inbox.on_filed.append(projector.ring)
-            await projector.start()
-            stack.push_async_callback(projector.stop)
+            deps.inbox.on_filed.append(deps.projector.ring)
+            await deps.projector.start()
+            stack.push_async_callback(deps.projector.stop)
         yield deps
 
 
@@ -88,7 +63,7 @@ def build(deps: Deps) -> tuple[ASGIApp, PersonalizationDoor]:
             disk_bytes=settings.unproven_quota_mib * _MIB,
             memory_bytes=max(_UNPROVEN_MEMORY_BYTES, 2 * settings.body_limit_mib * _MIB),
         ),
-        folders=folders(settings, deps.keys),
+        folders=deps.folders,
         body_limit_bytes=settings.body_limit_mib * _MIB,
         now=deps.now,
     )
@@ -105,6 +80,25 @@ def build(deps: Deps) -> tuple[ASGIApp, PersonalizationDoor]:
     return Entrance(post_call, personalization, framework), personalization
 
 
-def folders(settings: Settings, keys: KeyRing) -> Folders:
-    """Where the files of bodies and recordings lie."""
-    return Folders(settings.recordings_dir, settings.bodies_dir, keys)
+def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
+    """One of each, not open yet."""
+    now = time.time
+    folders = Folders(settings.recordings_dir, settings.bodies_dir, keys)
+    database = open_database(settings, is_server=is_server)
+    directory = Directory(database, keys, now)
+    contexts = Contexts(database, settings.redis_url)
+    return Deps(
+        settings=settings,
+        now=now,
+        keys=keys,
+        folders=folders,
+        database=database,
+        directory=directory,
+        contexts=contexts,
+        inbox=Inbox(database, Spool(settings.spool_dirs, keys), keys, budget_s=settings.accept_budget_ms / 1000),
+        personalization=Personalization(
+            database, directory, contexts, budget_s=settings.greeting_budget_ms / 1000, now=now
+        ),
+        projector=Projector(database, keys, directory, contexts, folders, now),
+        refusals=Refusals(),
+    )

@@ -12,6 +12,7 @@ from offhook.refusals import Refusals
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
 from offhook.store.database import Database
+from offhook.voice.parts import Folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,11 @@ class Deps:
     settings: Settings
     now: Callable[[], float]  #: unix, UTC
     keys: KeyRing
+    folders: Folders
     database: Database
     directory: Directory
-    inbox: Inbox
     contexts: Contexts
+    inbox: Inbox
     personalization: Personalization
     projector: Projector
     refusals: Refusals

@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 
 from offhook import logs
-from offhook.app import build, folders, house
+from offhook.app import build, house
 from offhook.connections import BoundedConnection
 from offhook.errors import AlreadyRunning, Fault, Mistake
 from offhook.logs import log
@@ -54,7 +54,7 @@ def work(settings: Settings) -> None:
 
 async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
     async with house(settings, is_server=True, with_worker=with_worker) as deps:
-        await asyncio.to_thread(folders(settings, deps.keys).sweep)
+        await asyncio.to_thread(deps.folders.sweep)
         app, personalization = build(deps)
         server = _Server(
             uvicorn.Config(
