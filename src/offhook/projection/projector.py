@@ -40,13 +40,11 @@ from offhook.voice.parts import Folders
 _LOOK_EVERY_S = 1.0
 _LEAVE_TO_OTHERS_S = 2.0  #: what is younger than this is left to the process that filed it
 _LOOK_ROWS = 1000
-_BATCH = 256  #: conversations whose attempt is counted together
-_SLICE_CALLS = 48  #: of those, read and written together: some ms of the one writer that SQLite has
-_SLICE_CALLS_IN_A_RUSH = 16
+_FEW_CALLS, _MANY_CALLS = 12, 48  #: read and written together: some ms of the one writer that SQLite has
 _SLICE_BYTES = 4 << 20
-_RUSH_PER_S = 800  #: events filed
-_REST = 3  #: times as long as a slice took
-_LONGEST_REST_S = 0.5
+_BATCH_SLICES = 4  #: whose attempts are counted together
+_REST_S = 0.002  #: for each event that was filed meanwhile: filing goes first
+_SHORTEST_REST, _LONGEST_REST = 4, 10  #: times as long as the work took; more is then done at a time, which costs less
 _ODD_ATTEMPTS = 3  #: the first may have ended with the server, and most of what was begun with it is innocent
 _LONG_BYTES = 1 << 20  #: a conversation with more would keep the others waiting
 _WITHIN_S = 0.15  #: a hundred times what one takes
@@ -84,9 +82,8 @@ class Projector:
         self._again: set[str] = set()  # call ids that are folded even when nothing waits
         self._begun: dict[str, Begun] = {}  # calls whose attempt is counted and yet to be made, or to be finished
         self._wake = asyncio.Event()
-        self._arrived = 0  # rings since the last count
-        self._counted_at = time.monotonic()
-        self._slice_calls = _SLICE_CALLS
+        self._arrived = 0  # rings since the last rest
+        self._slice_calls = _FEW_CALLS
         self._keeping: asyncio.Task[None] | None = None
         self._look_due_at = 0.0
         self._looks_at_all = True
@@ -202,7 +199,8 @@ class Projector:
         await self._sandbox.ready()  # before it is needed: starting takes as long as a hundred calls
         if time.monotonic() >= self._look_due_at:
             await self._look()
-        announced, rung = _taken(self._announced, _BATCH), _taken(self._rung, _BATCH)
+        batch = _BATCH_SLICES * self._slice_calls
+        announced, rung = _taken(self._announced, batch), _taken(self._rung, batch)
         if not announced and not rung:
             await within(self._look_due_at - time.monotonic(), self._wake)
             return
@@ -244,9 +242,11 @@ class Projector:
 
     async def _announce(self, event_ids: Sequence[str]) -> None:
         if event_ids:
+            begun_at = time.monotonic()
             late_for = await self._conversations.announce(event_ids)
             self._again |= late_for
             self._rung |= dict.fromkeys(late_for)
+            await self._give_way(begun_at)
 
     async def _project(self, call_ids: Sequence[str]) -> None:
         # Those in isolation ring again when they are through.
@@ -259,7 +259,7 @@ class Projector:
             read = await self._read_together(_slice(wanted, self._slice_calls))
             await self._kept()
             self._keeping = asyncio.create_task(self._keep(read))  # the next are read meanwhile
-            await self._give_way(time.monotonic() - begun_at)
+            await self._give_way(begun_at)
         await self._kept()
         self._again.difference_update(call_ids)
         for call_id in call_ids:
@@ -294,14 +294,16 @@ class Projector:
         if keeping is not None:
             await keeping
 
-    async def _give_way(self, took_s: float) -> None:
-        """Filing comes first: in a rush the projection takes a part of the machine only, and catches up afterwards."""
-        now = time.monotonic()
-        is_rush = self._arrived > _RUSH_PER_S * (now - self._counted_at)
-        self._arrived, self._counted_at = 0, now
-        self._slice_calls = _SLICE_CALLS_IN_A_RUSH if is_rush else _SLICE_CALLS
-        if is_rush and not self._is_stopping:
-            await asyncio.sleep(min(_LONGEST_REST_S, _REST * took_s))
+    async def _give_way(self, begun_at: float) -> None:
+        """Filing goes first: in a rush it has nearly all of the machine, and the projection catches up afterwards."""
+        rest_s = took_s = 0.0
+        if self._arrived and not self._is_stopping:
+            await self._kept()
+            took_s = time.monotonic() - begun_at
+            rest_s = min(max(self._arrived * _REST_S, _SHORTEST_REST * took_s), _LONGEST_REST * took_s)
+            self._arrived = 0
+            await asyncio.sleep(rest_s)
+        self._slice_calls = _FEW_CALLS if rest_s > took_s else min(2 * self._slice_calls, _MANY_CALLS)
 
     async def _read(self, conversations: Sequence[Conversation]) -> list[tuple[Conversation, Done | Failed]]:
         """Each with what was read of it; one that takes the reader with it costs the others a new reader."""

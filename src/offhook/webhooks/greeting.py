@@ -11,9 +11,10 @@ from starlette.types import Receive, Scope, Send
 
 from offhook.directory import Directory
 from offhook.errors import ComeBackLater, Unavailable
+from offhook.events import Event
 from offhook.inbox import Inbox
 from offhook.logs import log
-from offhook.personalization import Greeting, Personalization
+from offhook.personalization import Personalization
 from offhook.refusals import Refusals
 from offhook.webhooks.keyholders import org_of_token
 from offhook.webhooks.pace import Pace
@@ -29,6 +30,7 @@ from offhook.webhooks.requests import (
 )
 
 _GREETING_BODY_BYTES = 64 * 1024
+_GATHER_S = 0.02  #: the next events of such a call come seconds later
 
 _greet_s = Histogram("offhook_greeting_seconds", "From the request's head to the greeting's answer", buckets=(
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 1.5,
@@ -55,6 +57,7 @@ class PersonalizationDoor:
         self._refusals = refusals
         self._pace = Pace()
         self._now = now
+        self._unfiled: list[Event] = []
         self._filings: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,7 +78,7 @@ class PersonalizationDoor:
         _greet_s.observe(time.perf_counter() - begun)
         # Only now: the caller has waited long enough, and nothing of the answer depends on it.
         self._personalization.remember_soon(greeting)
-        self._file_later(greeting)
+        self._file_later(greeting.filing)
 
     async def finish(self) -> None:
         """Let the filings under way end."""
@@ -91,14 +94,22 @@ class PersonalizationDoor:
             raise TurnedAway("token")
         return org_id
 
-    def _file_later(self, greeting: Greeting) -> None:
-        task = asyncio.create_task(self._file(greeting))
-        self._filings.add(task)
-        task.add_done_callback(self._filings.discard)
+    def _file_later(self, event: Event) -> None:
+        """Nobody waits for it, so it waits for others: a commit for each would cost more than all of the greeting."""
+        self._unfiled.append(event)
+        if len(self._unfiled) == 1:
+            task = asyncio.create_task(self._file_together(), name="greetings-file")
+            self._filings.add(task)
+            task.add_done_callback(self._filings.discard)
 
-    async def _file(self, greeting: Greeting) -> None:
+    async def _file_together(self) -> None:
+        await asyncio.sleep(_GATHER_S)
+        events, self._unfiled = self._unfiled, []
+        await asyncio.gather(*map(self._file, events))
+
+    async def _file(self, event: Event) -> None:
         try:
-            await self._inbox.file(greeting.filing)
+            await self._inbox.file(event)
         except ComeBackLater:
             log.error("greeting.unfiled")
 
