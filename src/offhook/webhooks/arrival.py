@@ -82,6 +82,7 @@ class Arrival(Generic[T]):
         self._is_streamed = False
         self._has_given_way = False
         self._body: Body | None = None
+        self._envelope: Envelope | None = None
         self.is_proven = False  #: by its head alone: it takes nothing of the quota
         self.size_bytes = 0
         self.small: bytes | None = None  #: the whole body, when it has ended and is small
@@ -111,23 +112,17 @@ class Arrival(Generic[T]):
 
     async def finish(self) -> Body:
         """The body in its parts: what stays, and the files that nobody sees yet."""
-        if self._body is not None:
-            return self._body
-        if self.small is not None:
-            self._intake.feed(self.small)
-            self._body = self._intake.finish()
-        else:
-            self._body = await asyncio.to_thread(self._intake.finish)
+        if self._body is None:
+            self._body = await self._finished()
         return self._body
 
     async def envelope(self) -> Envelope:
         """What is to be known of the body, be it finished or small; Unreadable when it is no JSON object."""
-        text = self.small if self._body is None else self._body.inline
-        if text is None:
-            text = (await self.finish()).inline
-        if len(text) <= SMALL_BODY_BYTES:
-            return read_envelope(text)
-        return await asyncio.to_thread(read_envelope, text)
+        if self._envelope is None:
+            text = self.small if self.small is not None else (await self.finish()).inline
+            is_long = len(text) > SMALL_BODY_BYTES
+            self._envelope = await asyncio.to_thread(read_envelope, text) if is_long else read_envelope(text)
+        return self._envelope
 
     async def claims(self) -> Envelope | None:
         """What the body says of itself before anybody proved it; only good for choosing whose secrets to try."""
@@ -160,6 +155,15 @@ class Arrival(Generic[T]):
         self._has_given_way = True
         self._waiting.clear()
         asyncio.get_running_loop().run_in_executor(None, self._intake.discard)
+
+    async def _finished(self) -> Body:
+        if self.small is None:
+            return await asyncio.to_thread(self._intake.finish)
+        claims = await self.claims()
+        if claims is None or not claims.has_audio_text:
+            return self._intake.finish_plain(self.small)
+        self._intake.feed(self.small)
+        return self._intake.finish()
 
     async def _pass_on(self) -> None:
         piece = bytes(self._waiting)

@@ -85,6 +85,18 @@ class Intake:
             )
             return self._body
 
+    def finish_plain(self, raw: bytes) -> Body:
+        """Instead of `feed` and `finish`: the whole body, when its envelope says that it has no recording."""
+        self._body = Body(
+            inline=raw,
+            parts=(),
+            audio=None,
+            sha256=hashlib.sha256(raw).hexdigest(),
+            size_bytes=len(raw),
+            is_over_limit=len(raw) > self._limit_bytes,
+        )
+        return self._body
+
     def raw_pieces(self) -> Iterator[bytes]:
         """The finished body once more, as it came; before or after it is kept."""
         body = self._finished()
