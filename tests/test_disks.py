@@ -272,7 +272,8 @@ async def test_what_cannot_be_made_durable_is_never_acknowledged(
     for number, (injected, expected) in enumerate(FAULTS.values()):
         wanted = [(type, f"conv_{number}_{n}") for n in range(10) for type in expected]
         with failing(server, *injected):
-            answers = await deliver_all(server, wanted)
+            answers: dict[Event, Answer] = {}
+            await deliver_all(server, wanted, answers)
         assert expected == {type: answer.status for (type, _), answer in answers.items()}, injected
         said |= answers
     await asyncio.to_thread(settle, server)

@@ -22,6 +22,8 @@ from tests.traffic import (
     AUDIO,
     CALLER,
     TRANSCRIPTION,
+    Answer,
+    Event,
     Traffic,
     acknowledged,
     call_id_of,
@@ -75,15 +77,18 @@ async def test_kill_9_loses_and_doubles_nothing_that_was_acknowledged(
     server = request.getfixturevalue("postgresql_server") if engine == "postgresql" else start_server()
     random = Random(seed)
     wanted = [(AUDIO if n % 10 == 9 else TRANSCRIPTION, f"conv_{n}") for n in range(events)]
-    sending = asyncio.create_task(deliver_all(server, wanted))
+    answers: dict[Event, Answer] = {}
+    sending = asyncio.create_task(deliver_all(server, wanted, answers))
     kills = 0
+    kill_at = random.randrange(events // 2)  # events answered
     while not sending.done():
-        await asyncio.sleep(random.uniform(0.2, 1.5))
-        if not sending.done():
+        await asyncio.sleep(0.005)
+        if len(answers) >= kill_at and not sending.done():
             assert -signal.SIGKILL == await asyncio.to_thread(server.stop, signal_number=signal.SIGKILL)
             await asyncio.to_thread(server.start)
             kills += 1
-    answers = await sending
+            kill_at = len(answers) + random.randrange(1, 500)
+    await sending
     await asyncio.to_thread(settle, server)
 
     there = filed(server)
@@ -232,7 +237,9 @@ async def test_two_servers_that_get_the_same_events_at_once_keep_each_once(
     one, two = (start_server(database_url=postgresql_url) for _ in range(2))
     two.organization = one.organization
     wanted = [(TRANSCRIPTION, f"conv_{n}") for n in range(500)]
-    first, second = await asyncio.gather(deliver_all(one, wanted), deliver_all(two, wanted))
+    first: dict[Event, Answer] = {}
+    second: dict[Event, Answer] = {}
+    await asyncio.gather(deliver_all(one, wanted, first), deliver_all(two, wanted, second))
     await asyncio.to_thread(settle, one)
 
     repetitions = {
@@ -286,7 +293,8 @@ async def test_poison_is_set_aside_and_all_others_are_understood(
     server = poisonable_server
     poisonous = [(TRANSCRIPTION, f"conv_{n} poison: {kind}") for n, kind in enumerate(poisons)]
     good = [(TRANSCRIPTION, f"conv_{n} good") for n in range(events - len(poisons))]
-    answers = await deliver_all(server, Random(seed).sample([*poisonous, *good], events))
+    answers: dict[Event, Answer] = {}
+    await deliver_all(server, Random(seed).sample([*poisonous, *good], events), answers)
     answered_at = time.monotonic()
     await asyncio.to_thread(eventually, lambda: len(standing(server, "projected")) == len(good), within_s=60)
     understood_s = time.monotonic() - answered_at

@@ -158,9 +158,10 @@ class Traffic:
             looks.append(await self._line.ask(f"GET /api/health/{at}"))
 
 
-async def deliver_all(server: Server, wanted: Iterable[Event], *, at_once: int = 8) -> dict[Event, Answer]:
-    """Send every one of *wanted*, again and again until it is answered, *at_once* at a time; the answers."""
-    answers: dict[Event, Answer] = {}
+async def deliver_all(
+    server: Server, wanted: Iterable[Event], answers: dict[Event, Answer], *, at_once: int = 8
+) -> None:
+    """Send every one of *wanted*, again and again until it is answered, *at_once* at a time; *answers* grow with each."""
     waiting = iter(wanted)
     line = Line(server)
 
@@ -172,7 +173,6 @@ async def deliver_all(server: Server, wanted: Iterable[Event], *, at_once: int =
 
     await asyncio.gather(*(send() for _ in range(at_once)))
     line.close()
-    return answers
 
 
 def body_of(event: Event) -> bytes:
