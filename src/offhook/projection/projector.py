@@ -45,6 +45,7 @@ _SLICE_BYTES = 4 << 20
 _BATCH_SLICES = 4  #: whose attempts are counted together
 _REST_S = 0.002  #: for each event that was filed meanwhile: filing goes first
 _SHORTEST_REST, _LONGEST_REST = 4, 10  #: times as long as the work took; more is then done at a time, which costs less
+_LONGEST_REST_S = 0.5  #: work may have taken very long, and not because there was much of it: the database was away
 _ODD_ATTEMPTS = 3  #: the first may have ended with the server, and most of what was begun with it is innocent
 _LONG_BYTES = 1 << 20  #: a conversation with more would keep the others waiting
 _WITHIN_S = 0.15  #: a hundred times what one takes
@@ -300,10 +301,10 @@ class Projector:
         if self._arrived and not self._is_stopping:
             await self._kept()
             took_s = time.monotonic() - begun_at
-            rest_s = min(max(self._arrived * _REST_S, _SHORTEST_REST * took_s), _LONGEST_REST * took_s)
+            rest_s = min(max(self._arrived * _REST_S, _SHORTEST_REST * took_s), _LONGEST_REST * took_s, _LONGEST_REST_S)
             self._arrived = 0
             await asyncio.sleep(rest_s)
-        self._slice_calls = _FEW_CALLS if rest_s > took_s else min(2 * self._slice_calls, _MANY_CALLS)
+        self._slice_calls = _FEW_CALLS if rest_s else min(2 * self._slice_calls, _MANY_CALLS)
 
     async def _read(self, conversations: Sequence[Conversation]) -> list[tuple[Conversation, Done | Failed]]:
         """Each with what was read of it; one that takes the reader with it costs the others a new reader."""
