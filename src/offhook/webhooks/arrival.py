@@ -12,7 +12,10 @@ from offhook.voice.json_text import Unreadable
 from offhook.webhooks.requests import TurnedAway
 
 SMALL_BODY_BYTES = 256 * 1024  #: up to here a body waits in memory and is proven once, when it is whole
-_PIECE_BYTES = 256 * 1024  #: beyond, pieces of this size go through a thread
+_PIECE_BYTES = (
+    128 * 1024
+)  #: beyond, pieces of at least this size go through a thread; the HTTP server hands over twice as much
+_MOST_PIECES = 64  #: that wait side by side: one that is a byte long takes forty
 _UNCOUNTED_BYTES = 16 * 1024  #: a body up to here takes nothing of the quota
 
 
@@ -78,7 +81,8 @@ class Arrival(Generic[T]):
         self._intake = intake
         self._quota = quota
         self._begin_trial = begin_trial
-        self._waiting = bytearray()
+        self._waiting: list[bytes] = []  # joined once: a piece that waits alone is never copied
+        self._waiting_bytes = 0
         self._is_streamed = False
         self._has_given_way = False
         self._body: Body | None = None
@@ -90,11 +94,14 @@ class Arrival(Generic[T]):
 
     async def take(self, piece: bytes) -> None:
         """TurnedAway when it had to give way to others."""
-        self._waiting += piece
+        self._waiting.append(piece)
+        self._waiting_bytes += len(piece)
         self.size_bytes += len(piece)
+        if len(self._waiting) > _MOST_PIECES:
+            self._waiting = [b"".join(self._waiting)]
         if self.size_bytes > _UNCOUNTED_BYTES:
             self._hold()
-        if len(self._waiting) < _PIECE_BYTES or self.size_bytes <= SMALL_BODY_BYTES:
+        if self._waiting_bytes < _PIECE_BYTES or self.size_bytes <= SMALL_BODY_BYTES:
             return
         if not self._is_streamed:
             self._is_streamed = True
@@ -107,7 +114,7 @@ class Arrival(Generic[T]):
             await self._pass_on()
         else:
             self._hold()
-            self.small = bytes(self._waiting)
+            self.small = self._joined()
         self._quota.release(self)
 
     async def finish(self) -> Body:
@@ -153,7 +160,7 @@ class Arrival(Generic[T]):
     def give_way(self) -> None:
         """Make room at once, and take nothing more."""
         self._has_given_way = True
-        self._waiting.clear()
+        self._joined()
         asyncio.get_running_loop().run_in_executor(None, self._intake.discard)
 
     async def _finished(self) -> Body:
@@ -166,15 +173,20 @@ class Arrival(Generic[T]):
         return self._intake.finish()
 
     async def _pass_on(self) -> None:
-        piece = bytes(self._waiting)
-        self._waiting.clear()
-        await asyncio.to_thread(self._swallow, piece)
+        await asyncio.to_thread(self._swallow, self._joined())
         self._hold()
+
+    def _joined(self) -> bytes:
+        """What waits, which then waits no more."""
+        joined = b"".join(self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        return joined
 
     def _hold(self) -> None:
         """Say how much of the quota is taken, and stop where others need it more."""
         if not (self.is_proven or self._has_given_way):
-            memory_bytes = len(self._waiting) + self._intake.memory_bytes
+            memory_bytes = self._waiting_bytes + self._intake.memory_bytes
             self._quota.hold(self, disk_bytes=self.size_bytes - memory_bytes, memory_bytes=memory_bytes)
         if self._has_given_way:
             raise TurnedAway("quota", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
