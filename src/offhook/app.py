@@ -10,7 +10,9 @@ from offhook import api
 from offhook.contexts import Contexts
 from offhook.deps import Deps
 from offhook.directory import Directory
+from offhook.effects import kinds
 from offhook.inbox import Inbox
+from offhook.ledger import Ledger
 from offhook.personalization import Personalization
 from offhook.projection.projector import Projector
 from offhook.refusals import Refusals
@@ -44,6 +46,9 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
             stack.push_async_callback(room.close)
         if with_worker:
             deps.inbox.on_filed.append(deps.projector.ring)
+            deps.projector.on_kept.append(deps.ledger.ring)
+            await deps.ledger.start()
+            stack.push_async_callback(deps.ledger.stop)
             await deps.projector.start()
             stack.push_async_callback(deps.projector.stop)
         yield deps
@@ -100,5 +105,6 @@ def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
             database, directory, contexts, budget_s=settings.greeting_budget_ms / 1000, now=now
         ),
         projector=Projector(database, keys, directory, contexts, folders, now),
+        ledger=Ledger(database, kinds(), now),
         refusals=Refusals(),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from offhook.contexts import Contexts
 from offhook.directory import Directory
 from offhook.inbox import Inbox
+from offhook.ledger import Ledger
 from offhook.personalization import Personalization
 from offhook.projection.projector import Projector
 from offhook.refusals import Refusals
@@ -27,4 +28,5 @@ class Deps:
     inbox: Inbox
     personalization: Personalization
     projector: Projector
+    ledger: Ledger
     refusals: Refusals

@@ -7,6 +7,8 @@ OffhookError
 │   ├── NewerDatabase
 │   └── Damaged
 ├── Unavailable            a store did not answer in its time; the caller decides where the event goes instead
+├── TryLater               an effect did not come about just now; it is tried again
+├── GiveUp                 an effect never will
 └── Refused                an answer of the API that is not a success
     ├── BadInput           400, names the field
     ├── Unauthorized       401, alike for every cause
@@ -53,6 +55,19 @@ class Damaged(Fault):
 
 class Unavailable(OffhookError):
     """The database did not take it in time."""
+
+
+class TryLater(OffhookError):
+    """It did not come about just now."""
+
+    def __init__(self, message: str | None = None, *, after_s: float | None = None) -> None:
+        """*after_s*: when it is worth trying again, where the other side said so."""
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class GiveUp(OffhookError):
+    """It will never come about."""
 
 
 class Refused(OffhookError):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from offhook import followups
 from offhook.contexts import Context, Contexts, Wanted, asked_in
 from offhook.directory import Directory
 from offhook.errors import Damaged
@@ -139,4 +140,5 @@ def _rows(conversation: Conversation, folded: Folded) -> dict[str, Any]:
         "note": note,
         "recordings": [{**msgspec.structs.asdict(recording), **of_call} for recording in folded.recordings],
         "person": person,
+        "wishes": followups.after_call(folded.call),
     }

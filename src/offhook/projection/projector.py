@@ -76,6 +76,7 @@ class Projector:
         self._database = database
         self._now = now
         self._conversations = Conversations(database, keys, directory, contexts, now)
+        self.on_kept: list[Callable[[], None]] = []  #: called when calls were written, and wishes with them
         self._sandbox = Sandbox(start)
         self._isolation = Isolation(self._conversations, Sandbox((*start, _NICENESS)), self._ring_again)
         self._rung: dict[str, None] = {}  # call ids, in the order they rang
@@ -288,6 +289,8 @@ class Projector:
         overtaken = await self._conversations.keep(read)
         self._rung |= dict.fromkeys(overtaken)
         _projected.inc(len(read))
+        for ring in self.on_kept:
+            ring()
 
     async def _kept(self) -> None:
         """What was read last is written."""

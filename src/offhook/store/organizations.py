@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from offhook.credentials import ALL_SCOPES, Kind, Scope, hash_of, new_secret
 from offhook.errors import Damaged, Mistake
 from offhook.phone import DEFAULT_COUNTRY
+from offhook.rules import Rules, read_rules
 from offhook.sealing import KeyRing
 from offhook.store.database import insert_new, upsert
 from offhook.store.tables import agents, directory_version, numbers, organizations, secrets
@@ -31,7 +32,8 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     timezone: str  #: IANA
     country: str  #: ISO 3166 alpha-2; where national numbers are dialled
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {}  #: as JSON has it; `rules` is how it is read
+    rules: Rules = Rules()
     created_at: float = 0.0
 
 
@@ -153,8 +155,21 @@ def change(tx: sa.Connection, org_id: str, facts: dict[str, str]) -> Organizatio
     return _organization(tx.execute(sa.select(organizations).where(this)).mappings().one())
 
 
+def decide(tx: sa.Connection, org_id: str, settings: dict[str, Any]) -> Organization:
+    """Overwrite those keys of its settings; None takes a key back to its default."""
+    this = organizations.c.id == org_id
+    if tx.dialect.name == "postgresql":
+        tx.execute(sa.select(organizations.c.id).where(this).with_for_update())
+    known = msgspec.json.decode(tx.execute(sa.select(organizations.c.settings).where(this)).scalar_one())
+    decided = {name: value for name, value in {**known, **settings}.items() if value is not None}
+    tx.execute(sa.update(organizations).where(this).values(settings=msgspec.json.encode(decided).decode()))
+    _raise_version(tx)
+    return _organization(tx.execute(sa.select(organizations).where(this)).mappings().one())
+
+
 def _organization(row: sa.RowMapping) -> Organization:
-    return Organization(**{**row, "settings": msgspec.json.decode(row["settings"])})
+    settings = msgspec.json.decode(row["settings"])
+    return Organization(**{**row, "settings": settings, "rules": read_rules(settings)})
 
 
 def _ambiguous(name: str, found: Sequence[Organization]) -> str:

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.events import PERSONALIZATION, call_id
-from offhook.store import contexts, organizations, people
+from offhook.store import contexts, effects, organizations, people
 from offhook.store.database import upsert
 from offhook.store.tables import calls, events, notes, recordings
 
@@ -35,6 +35,7 @@ class Projection(msgspec.Struct, frozen=True, kw_only=True):
     note: dict[str, Any] | None = None
     recordings: Sequence[dict[str, Any]] = ()
     person: people.Person | None = None
+    wishes: Sequence[effects.Wish] = ()  #: what follows from it
 
 
 # Before
@@ -78,6 +79,7 @@ def write(tx: sa.Connection, projections: Sequence[Projection], now: float) -> s
     )
     _write_changed(tx, recordings, [row for one in current for row in one.recordings])
     _learn_agents(tx, [one.call for one in current if one.call])
+    effects.want(tx, [wish for one in current for wish in one.wishes], now)
     _stamp_projected(tx, [event_id for one in current for event_id in one.due], now)
     return {one.call_id for one in projections} - {one.call_id for one in current}
 

@@ -54,6 +54,7 @@ agents = sa.Table(
     _id("org_id", primary_key=True),
     sa.Column("agent_id", sa.Text, primary_key=True),
     sa.Column("name", sa.Text),
+    sa.Column("variables", sa.Text),  # JSON list of variables.Declared: a person's; NULL: those of the organisation
     sa.Column("is_learnt", sa.Boolean, nullable=False),  # from a proven event, not registered by a person
     _time("created_at"),
 )
@@ -220,4 +221,131 @@ contact_numbers = sa.Table(
     _id("contact_id"),
     sa.Column("position", sa.Integer, nullable=False),  # 0: the first, shown as phoneNumber
     sa.Index("ix_contact_numbers_contact_id", "contact_id"),
+)
+
+effects = sa.Table(  # what reaches outside, or comes round by the clock: a row first, written with what wants it
+    "effects",
+    metadata,
+    _id(primary_key=True),  # derived from kind and key: whoever wants the same thing again arrives at the same row
+    _id("org_id", nullable=True),  # NULL: a schedule of the whole installation
+    sa.Column("kind", sa.Text, nullable=False),  # a row of effects.KINDS
+    sa.Column("key", sa.Text, nullable=False),  # what makes it this one and no other, within its kind
+    _id("call_id", nullable=True),
+    sa.Column("payload", sa.Text, nullable=False),  # JSON: what it takes to do it
+    sa.Column("status", sa.Text, nullable=False),  # due, done, suppressed, dead
+    sa.Column("outcome", sa.Text),  # a word or sentence: how it ended, or why the last attempt did not do
+    sa.Column("attempts", sa.Integer, nullable=False),  # begun; counted before they are made
+    _time("due_at"),
+    _time("leased_until", nullable=True),  # while a worker has it in hand; later, that worker is taken for dead
+    sa.Column("leased_by", sa.Text),
+    _time("created_at"),
+    _time("updated_at"),
+    sa.Index(
+        "ix_effects_due_at",
+        "due_at",
+        sqlite_where=sa.text("status = 'due'"),
+        postgresql_where=sa.text("status = 'due'"),
+    ),
+    sa.Index("ix_effects_org_id_created_at", "org_id", "created_at", "id"),
+    sa.Index("ix_effects_call_id", "call_id"),
+)
+
+messages = sa.Table(  # texts, to people and from them
+    "messages",
+    metadata,
+    _id(primary_key=True),
+    _id("org_id"),
+    _id("call_id", nullable=True),
+    _id("contact_id", nullable=True),
+    sa.Column("kind", sa.Text, nullable=False),  # missed_call, tool, reply
+    sa.Column("to_number", sa.Text),
+    sa.Column("from_number", sa.Text),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),  # queued, sending, sent, delivered, failed, suppressed, received
+    sa.Column("reason", sa.Text),
+    sa.Column("provider", sa.Text),
+    sa.Column("provider_message_id", sa.Text),
+    _time("created_at"),
+    _time("updated_at"),
+    sa.Index("ix_messages_org_id_created_at", "org_id", "created_at", "id"),
+    sa.Index("ix_messages_call_id", "call_id"),
+    sa.Index("ix_messages_contact_id", "contact_id"),
+    sa.Index("ix_messages_org_id_to_number", "org_id", "to_number", "created_at"),
+    sa.Index("ix_messages_provider_message_id", "provider_message_id"),
+)
+
+opt_outs = sa.Table(  # numbers that want no texts
+    "opt_outs",
+    metadata,
+    _id("org_id", primary_key=True),
+    sa.Column("number", sa.Text, primary_key=True),  # E.164
+    sa.Column("source", sa.Text, nullable=False),  # stop: the person's own text; api, cli: somebody wrote it down
+    _time("created_at"),
+)
+
+staff = sa.Table(  # the organisation's people, to whom an agent may hand a call over; all of it a person's
+    "staff",
+    metadata,
+    _id(primary_key=True),
+    _id("org_id"),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("number", sa.Text),  # E.164; None: can be seen, not rung
+    sa.Column("is_online", sa.Boolean, nullable=False),
+    sa.Column("is_available", sa.Boolean, nullable=False),
+    _time("created_at"),
+    _time("updated_at"),
+    sa.Index("ix_staff_org_id", "org_id"),
+)
+
+tool_uses = sa.Table(  # what an agent did while the call was on
+    "tool_uses",
+    metadata,
+    _id(primary_key=True),  # derived from tool_call_id, else from what was asked: asked again, it is the same use
+    _id("org_id"),
+    _id("call_id", nullable=True),
+    sa.Column("tool", sa.Text, nullable=False),
+    sa.Column("tool_call_id", sa.Text),
+    sa.Column("request", sa.Text, nullable=False),  # JSON
+    sa.Column("answer", sa.Text),  # JSON; NULL while it is in hand
+    sa.Column("took_ms", sa.Double),
+    _time("created_at"),
+    sa.Index("ix_tool_uses_call_id", "call_id"),
+    sa.Index("ix_tool_uses_org_id_created_at", "org_id", "created_at", "id"),
+)
+
+callbacks = sa.Table(  # people who want to be rung back
+    "callbacks",
+    metadata,
+    _id(primary_key=True),
+    _id("org_id"),
+    _id("call_id", nullable=True),
+    _id("contact_id", nullable=True),
+    sa.Column("number", sa.Text),  # E.164
+    sa.Column("reason", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),  # open, done: a person's
+    _time("created_at"),
+    _time("updated_at"),
+    sa.Index("ix_callbacks_org_id_created_at", "org_id", "created_at", "id"),
+    sa.Index("ix_callbacks_call_id", "call_id"),
+)
+
+memories = sa.Table(  # what a person changed in what is remembered of a contact; the rest follows from the calls
+    "memories",
+    metadata,
+    _id("contact_id", primary_key=True),
+    _id("org_id"),
+    sa.Column("previous_topics", sa.Text),  # NULL: as the calls say
+    sa.Column("last_call_summary", sa.Text),
+    sa.Column("open_items", sa.Text),
+    _time("forgotten_before", nullable=True),  # calls from before are not remembered
+    _time("updated_at"),
+)
+
+user_aliases = sa.Table(  # user ids of contacts that were merged into another
+    "user_aliases",
+    metadata,
+    _id("org_id", primary_key=True),
+    sa.Column("external_id", sa.Text, primary_key=True),
+    _id("contact_id"),
+    sa.Index("ix_user_aliases_contact_id", "contact_id"),
 )

@@ -1,0 +1,11 @@
+"""Every kind of effect and every schedule: what offhook does to the world outside, and what it does by the clock.
+
+A row here is a name and how it is brought about; the ledger (ledger.py) leases, retries and gives up.
+"""
+
+from offhook.ledger import Kind
+
+
+def kinds() -> dict[str, Kind]:
+    """By the name that rows of store.tables.effects bear; a row whose kind is not here waits for an offhook that knows it."""
+    return {}

@@ -1,0 +1,21 @@
+"""What follows from a call: pure rules, from a call as it stands to wishes (store/effects.py).
+
+A call is folded again and again, so the same wish is made again and again: its key makes it one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from offhook.store.effects import Wish
+
+MISSED = frozenset({"busy", "no-answer", "failed"})
+
+
+def after_call(call: Mapping[str, Any]) -> list[Wish]:
+    """The wishes of *call* (values of store.tables.calls)."""
+    wishes = []
+    if call["status"] in MISSED:
+        # Always a row, also where texts are switched off: whoever asks why nobody was texted finds the answer.
+        of_call = {"org_id": call["org_id"], "call_id": call["id"]}
+        wishes.append(Wish(kind="missed_call_text", key=call["id"], **of_call))
+    return wishes

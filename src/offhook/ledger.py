@@ -1,0 +1,236 @@
+"""The ledger of effects: what is due is leased, brought about, and written down.
+
+An effect is a row before it is an act (store/effects.py); effects.py lists every kind. How an attempt ends:
+
+    an Outcome          done, or suppressed: it shall not be, and says why
+    TryLater            again, ever later (5 s, 20 s, ... a day), until its attempts are used up: then dead, until a person
+                        says `offhook effects retry`
+    GiveUp              dead at once
+    the worker dies     its lease runs out, and another worker takes the row
+
+Exactly once is only possible where the receiver takes a key. Where it does not, the act itself writes down that it begins
+before it begins, and asks the other side after a crash; see messages.py.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal, NamedTuple
+
+from prometheus_client import Counter
+
+from offhook.errors import Fault, GiveUp, TryLater, Unavailable
+from offhook.logs import log
+from offhook.store import effects as effect_rows
+from offhook.store.database import Database
+from offhook.store.effects import Effect, Wish
+
+LEASE_S = 60.0
+_HOLD_EVERY_S = LEASE_S / 4
+_MOST_IN_HAND = 8
+_LOOK_EVERY_S = 1.0  #: for what other processes wished
+_RETRY_S = 2.0  #: how long a database that failed is not asked
+_STOP_S = 20.0
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 5.0, 86_400.0
+FOR_EVER = 1 << 31  #: attempts
+
+_ended = Counter("offhook_effects_ended_total", "Effects, by kind and how they ended", ("kind", "outcome"))
+
+
+class Outcome(NamedTuple):
+    """How an effect ended."""
+
+    status: Literal["done", "suppressed"]
+    word: str  #: or a sentence, for people
+
+
+Deed = Callable[[Effect], Awaitable[Outcome]]
+
+
+class Kind(NamedTuple):
+    """One kind of effect: how it is brought about, and how patiently."""
+
+    act: Deed
+    attempts: int = 9  #: a day and a half, all in all
+    every_s: float | None = None  #: a schedule: after each round it is due again
+    within_s: float = 600.0  #: an attempt that takes longer is broken off
+
+
+def delay_s(attempts: int, chance: float) -> float:
+    """How long to wait after so many attempts. *chance*, from 0 to 1, keeps those apart that failed together."""
+    longest = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 4.0 ** min(attempts - 1, 16))
+    return longest * (0.5 + chance / 2)
+
+
+class Ledger:
+    """Brings about what is due, as long as it is started."""
+
+    def __init__(self, database: Database, kinds: Mapping[str, Kind], now: Callable[[], float]) -> None:
+        self._database = database
+        self._kinds = kinds
+        self._now = now
+        self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._in_hand: dict[str, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+        self._is_waiting = False
+
+    async def start(self) -> None:
+        """Begin with what is due already."""
+        self._tasks = [
+            asyncio.create_task(self._run(), name="effects"),
+            asyncio.create_task(self._hold_on(), name="effects-lease"),
+        ]
+
+    async def stop(self) -> None:
+        """Finish what is in hand; what takes too long is handed back for others to begin anew."""
+        if not self._tasks:
+            return
+        self._is_stopping = True
+        self._wake.set()
+        if self._in_hand:
+            await asyncio.wait(self._in_hand.values(), timeout=_STOP_S)
+        unfinished = [*self._in_hand]
+        for task in (*self._in_hand.values(), *self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._in_hand.values(), *self._tasks, return_exceptions=True)
+        if unfinished:
+            with contextlib.suppress(Unavailable):
+                await self._database.write(effect_rows.hand_back, self._worker, unfinished)
+
+    def ring(self) -> None:
+        """Something was wished for in this process."""
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Return when nothing is due any more, and nothing in hand."""
+        while True:
+            self._wake.set()
+            due_at = await self._database.read(effect_rows.next_due, [*self._kinds])
+            if not self._in_hand and (due_at is None or due_at > self._now()):
+                return
+            await asyncio.sleep(0.01)
+
+    async def _run(self) -> None:
+        is_begun = False
+        while not self._is_stopping:
+            try:
+                if not is_begun:
+                    await self._database.write(effect_rows.want, self._schedules(), self._now())
+                    is_begun = True
+                await self._turn()
+            except (Unavailable, Fault) as error:
+                self._say_waiting(error.message)
+                await asyncio.sleep(_RETRY_S)
+            except Exception:
+                log.exception("effects.fault")
+                await asyncio.sleep(_RETRY_S)
+            else:
+                self._say_waiting(None)
+
+    def _schedules(self) -> list[Wish]:
+        return [Wish(kind=name, key="") for name, kind in self._kinds.items() if kind.every_s is not None]
+
+    async def _turn(self) -> None:
+        """Take what is due into hand, or wait for a ring, the next look, or a free hand."""
+        self._wake.clear()
+        free = _MOST_IN_HAND - len(self._in_hand)
+        taken: list[Effect] = []
+        if free and await self._is_something_due():
+            now = self._now()
+            taken = await self._database.write(
+                effect_rows.lease, self._worker, [*self._kinds], now, now + LEASE_S, free
+            )
+        for effect in taken:
+            task = asyncio.create_task(self._bring_about(effect), name=f"effect-{effect.kind}")
+            self._in_hand[effect.id] = task
+            task.add_done_callback(lambda _, id=effect.id: self._let_go(id))  # type: ignore[misc]
+        if not taken:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY_S)
+
+    async def _is_something_due(self) -> bool:
+        """A look that writes nothing: most of the time there is nothing to do."""
+        due_at = await self._database.read(effect_rows.next_due, [*self._kinds])
+        return due_at is not None and due_at <= self._now()
+
+    def _let_go(self, id: str) -> None:
+        self._in_hand.pop(id, None)
+        self._wake.set()
+
+    async def _hold_on(self) -> None:
+        """Tell other workers, as long as we live, that what is in hand is."""
+        while True:
+            await asyncio.sleep(_HOLD_EVERY_S)
+            if self._in_hand:
+                with contextlib.suppress(Unavailable):
+                    await self._database.write(effect_rows.hold, self._worker, [*self._in_hand], self._now() + LEASE_S)
+
+    async def _bring_about(self, effect: Effect) -> None:
+        kind = self._kinds[effect.kind]
+        try:
+            async with asyncio.timeout(kind.within_s):
+                outcome = await kind.act(effect)
+        except GiveUp as error:
+            await self._end(effect, "dead", error.message)
+        except TryLater as error:
+            await self._try_later(effect, kind, error.message, error.after_s)
+        except TimeoutError:
+            await self._try_later(effect, kind, f"It took longer than {kind.within_s:.0f} s.")
+        except Unavailable as error:
+            await self._try_later(effect, kind, error.message)
+        except Exception as error:
+            log.exception("effect.fault", kind=effect.kind, effect=effect.id)
+            await self._try_later(effect, kind, f"A fault of offhook's own: {type(error).__name__}.")
+        else:
+            if kind.every_s is None:
+                await self._end(effect, outcome.status, outcome.word)
+            else:
+                await self._come_round(effect, kind.every_s, outcome)
+
+    async def _end(self, effect: Effect, status: effect_rows.Status, outcome: str) -> None:
+        _ended.labels(effect.kind, status).inc()
+        if status == "dead":
+            log.error("effect.dead", kind=effect.kind, effect=effect.id, call=effect.call_id, reason=outcome)
+        await self._written(effect_rows.end, effect.id, status, outcome, self._now())
+
+    async def _try_later(self, effect: Effect, kind: Kind, reason: str, after_s: float | None = None) -> None:
+        if effect.attempts >= kind.attempts and kind.every_s is None:
+            await self._end(effect, "dead", f"Given up after {effect.attempts} attempts: {reason}")
+            return
+        wait_s = delay_s(effect.attempts, random.random()) if after_s is None else after_s  # noqa: S311 - no secret
+        if kind.every_s is not None:
+            wait_s = min(wait_s, kind.every_s)
+        log.warning("effect.later", kind=effect.kind, effect=effect.id, reason=reason, wait_s=round(wait_s))
+        await self._written(effect_rows.put_back, effect.id, self._now() + wait_s, reason, self._now())
+
+    async def _come_round(self, effect: Effect, every_s: float, outcome: Outcome) -> None:
+        due_at = self._now() + every_s
+        await self._written(effect_rows.put_back, effect.id, due_at, outcome.word, self._now(), is_a_round=True)
+
+    async def _written(self, statement: Callable[..., None], *args: object, **kwargs: object) -> None:
+        """How it ended, written down even when the database is away for a while: the act cannot be undone."""
+        until = time.monotonic() + LEASE_S / 2
+        while True:
+            try:
+                await self._database.write(statement, self._worker, *args, **kwargs)
+            except Unavailable:
+                if time.monotonic() > until:
+                    log.error("effect.unwritten", effect=str(args[0]))
+                    return
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return
+
+    def _say_waiting(self, reason: str | None) -> None:
+        if reason and not self._is_waiting:
+            log.warning("effects.wait", reason=reason)
+        elif self._is_waiting and not reason:
+            log.info("effects.go_on")
+        self._is_waiting = bool(reason)
