@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ async def test_what_fails_is_tried_again_ever_later_and_then_given_up(database: 
     while (row := await row_of(database, "1")).status == "due":
         clock.now = max(clock.now, row.due_at)
         await brought_about(ledger)
-    waits = [later - earlier for earlier, later in zip(begun, begun[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(begun)]
     assert [True] * 3 == [low <= wait <= 2 * low for wait, low in zip(waits, (2.5, 10, 40), strict=True)]
     assert ("dead", "Given up after 4 attempts: The receiver is down.") == (row.status, row.outcome)
 
