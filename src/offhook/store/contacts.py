@@ -6,7 +6,7 @@ ASCII, and one narrow column is searched faster than four.
 
 import secrets
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -16,7 +16,20 @@ from msgspec import UNSET, UnsetType
 
 from offhook import events
 from offhook.errors import Conflict
-from offhook.store.tables import calls, contact_numbers, contacts, notes
+from offhook.store import contact_locks, opt_outs
+from offhook.store.opt_outs import OptOutSource
+from offhook.store.tables import (
+    callbacks,
+    calls,
+    contact_numbers,
+    contacts,
+    memories,
+    merged_contacts,
+    messages,
+    notes,
+    user_aliases,
+)
+from offhook.store.tables import opt_outs as opt_out_table
 
 #: Who is ringing, for the driver itself: the greeting does not wait for SQLAlchemy. Organisation and number are given.
 CALLER_COLUMNS = ("contact_id", "first_name", "last_name")
@@ -49,6 +62,7 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     source: str  #: call, api, import, cli
     created_at: float  #: unix
     updated_at: float
+    is_opted_out: bool = False  #: one of the numbers at least wants no texts
 
     @property
     def name(self) -> str | None:
@@ -64,6 +78,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     numbers: Sequence[str] | UnsetType = UNSET  #: E.164
     emails: Sequence[str] | UnsetType = UNSET
     external_id: str | UnsetType | None = UNSET
+    is_opted_out: bool | UnsetType = UNSET  #: for all of the numbers
 
 
 # What people do
@@ -82,6 +97,7 @@ def create(
     now: float,
 ) -> Contact:
     """A new contact with *numbers* in E.164; Conflict when a number or the external id is another's."""
+    contact_locks.hold_off_merges(tx, (org_id,))
     written = _unique(numbers)
     contact = Contact(
         id=free_id(tx, org_id, written[0]) if written else secrets.token_hex(12),
@@ -97,39 +113,52 @@ def create(
     )
     _refuse_what_is_taken(tx, contact)
     try:
-        tx.execute(contacts.insert(), _row(contact))
+        tx.execute(contacts.insert(), row_of(contact))
         _write_numbers(tx, contact)
     except sa.exc.IntegrityError as error:  # somebody was faster, between the look and the insert
         raise Conflict("Another contact has that number or external id already.") from error
-    return contact
+    return get(tx, org_id, contact.id) or contact  # a number may have been opted out before
 
 
-def update(tx: sa.Connection, org_id: str, contact_id: str, changes: Changes, *, now: float) -> Contact | None:
+def update(
+    tx: sa.Connection, org_id: str, contact_id: str, changes: Changes, *, now: float, by: OptOutSource = "api"
+) -> Contact | None:
     """The contact as changed; None when there is none; Conflict when a number or the external id is another's."""
+    contact_locks.hold_off_merges(tx, (org_id,))
     found = get(tx, org_id, contact_id)
     if found is None:
         return None
     contact = msgspec.structs.replace(found, **_changed(changes), updated_at=now)
     _refuse_what_is_taken(tx, contact)
     try:
-        tx.execute(contacts.update().where(contacts.c.id == contact_id).values(**_row(contact)))
+        tx.execute(contacts.update().where(contacts.c.id == contact_id).values(**row_of(contact)))
         if contact.numbers != found.numbers:
             tx.execute(contact_numbers.delete().where(contact_numbers.c.contact_id == contact_id))
             _write_numbers(tx, contact)
     except sa.exc.IntegrityError as error:
         raise Conflict("Another contact has that number or external id already.") from error
-    return contact
+    if changes.is_opted_out is True:
+        opt_outs.add(tx, org_id, contact.numbers, by, now)
+    elif changes.is_opted_out is False:
+        opt_outs.remove(tx, org_id, contact.numbers)
+    return get(tx, org_id, contact_id)
 
 
 def delete(tx: sa.Connection, org_id: str, contact_id: str) -> bool:
-    """Forget a contact and what was only noted about it; its calls stay, nobody's. False when there is none."""
+    """Forget a contact and what was only noted about it; its calls stay, nobody's. False when there is none.
+
+    That a number wants no texts stays, too.
+    """
+    contact_locks.hold_off_merges(tx, (org_id,))
     deleted = tx.execute(contacts.delete().where(contacts.c.id == contact_id, contacts.c.org_id == org_id))
     if not deleted.rowcount:
         return False
-    tx.execute(contact_numbers.delete().where(contact_numbers.c.contact_id == contact_id))
+    for table in (contact_numbers, memories, user_aliases):
+        tx.execute(table.delete().where(table.c.contact_id == contact_id))
     tx.execute(notes.delete().where(notes.c.contact_id == contact_id, notes.c.call_id.is_(None)))
-    tx.execute(notes.update().where(notes.c.contact_id == contact_id).values(contact_id=None))
-    tx.execute(calls.update().where(calls.c.contact_id == contact_id).values(contact_id=None))
+    for table in (notes, calls, messages, callbacks):
+        theirs = table.c.org_id == org_id, table.c.contact_id == contact_id
+        tx.execute(table.update().where(*theirs).values(contact_id=None))
     return True
 
 
@@ -150,7 +179,12 @@ def find_by_number(tx: sa.Connection, org_id: str, number: str) -> Contact | Non
 
 
 def find_by_external_id(tx: sa.Connection, org_id: str, external_id: str) -> Contact | None:
-    return _one(tx, sa.select(contacts).where(contacts.c.org_id == org_id, contacts.c.external_id == external_id))
+    """Whose external id that is, or was before the contact was merged into another."""
+    found = _one(tx, sa.select(contacts).where(contacts.c.org_id == org_id, contacts.c.external_id == external_id))
+    if found is not None:
+        return found
+    is_alias = user_aliases.c.org_id == org_id, user_aliases.c.external_id == external_id
+    return _one(tx, sa.select(contacts).join(user_aliases, user_aliases.c.contact_id == contacts.c.id).where(*is_alias))
 
 
 def page(
@@ -177,9 +211,18 @@ def free_id(tx: sa.Connection, org_id: str, known_by: str) -> str:
     """The id that follows from *known_by*, or the next when a contact that lost that number still has it."""
     for again in range(1_000_000):
         id = events.contact_id(org_id, f"{known_by}#{again}" if again else known_by)
-        if tx.execute(sa.select(contacts.c.id).where(contacts.c.id == id)).first() is None:
+        if not taken_ids(tx, (id,)):
             return id
     raise AssertionError("a million contacts were made by one number")
+
+
+def taken_ids(tx: sa.Connection, ids: Collection[str]) -> set[str]:
+    """Those of *ids* that a contact has, or had before it was merged."""
+    if not ids:
+        return set()
+    here = sa.select(contacts.c.id).where(contacts.c.id.in_(ids))
+    merged = sa.select(merged_contacts.c.contact_id).where(merged_contacts.c.contact_id.in_(ids))
+    return set(tx.execute(here.union_all(merged)).scalars())
 
 
 def stamp_search_text(tx: sa.Connection, contact_id: str) -> None:
@@ -187,7 +230,7 @@ def stamp_search_text(tx: sa.Connection, contact_id: str) -> None:
     contact = _one(tx, sa.select(contacts).where(contacts.c.id == contact_id))
     if contact is not None:
         tx.execute(
-            contacts.update().where(contacts.c.id == contact_id).values(search_text=_row(contact)["search_text"])
+            contacts.update().where(contacts.c.id == contact_id).values(search_text=row_of(contact)["search_text"])
         )
 
 
@@ -196,7 +239,8 @@ def search_text(name: str | None, emails: Iterable[str], numbers: Iterable[str])
     return "\n".join(map(_folded, filter(None, (name, *emails, *numbers))))
 
 
-def _row(contact: Contact) -> dict[str, Any]:
+def row_of(contact: Contact) -> dict[str, Any]:
+    """Values of store.tables.contacts."""
     return {
         "id": contact.id,
         "org_id": contact.org_id,
@@ -227,7 +271,7 @@ def _changed(changes: Changes) -> dict[str, Any]:
     return {
         name: _unique(value) if name in ("numbers", "emails") else _clean(value)
         for name, value in given.items()
-        if value is not UNSET
+        if value is not UNSET and name != "is_opted_out"
     }
 
 
@@ -272,16 +316,20 @@ def _one(tx: sa.Connection, query: sa.Select[Any]) -> Contact | None:
 
 def _with_numbers(tx: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Contact]:
     ids = [row.id for row in rows]
-    query = sa.select(contact_numbers.c.contact_id, contact_numbers.c.number).where(
-        contact_numbers.c.contact_id.in_(ids)
-    )
+    is_out = (opt_out_table.c.org_id == contact_numbers.c.org_id) & (opt_out_table.c.number == contact_numbers.c.number)
+    columns = contact_numbers.c.contact_id, contact_numbers.c.number, opt_out_table.c.number
+    query = sa.select(*columns).select_from(contact_numbers.outerjoin(opt_out_table, is_out))
+    theirs = query.where(contact_numbers.c.contact_id.in_(ids)).order_by(contact_numbers.c.position)
     numbers: dict[str, list[str]] = {id: [] for id in ids}
-    for id, number in tx.execute(query.order_by(contact_numbers.c.position)) if ids else ():
+    opted_out: set[str] = set()
+    for id, number, out in tx.execute(theirs) if ids else ():
         numbers[id].append(number)
-    return [_contact(row, numbers[row.id]) for row in rows]
+        if out is not None:
+            opted_out.add(id)
+    return [_contact(row, numbers[row.id], is_opted_out=row.id in opted_out) for row in rows]
 
 
-def _contact(row: sa.Row[Any], numbers: Sequence[str]) -> Contact:
+def _contact(row: sa.Row[Any], numbers: Sequence[str], *, is_opted_out: bool) -> Contact:
     return Contact(
         id=row.id,
         org_id=row.org_id,
@@ -293,6 +341,7 @@ def _contact(row: sa.Row[Any], numbers: Sequence[str]) -> Contact:
         source=row.source,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        is_opted_out=is_opted_out,
     )
 
 

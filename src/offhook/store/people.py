@@ -12,9 +12,10 @@ import sqlalchemy as sa
 
 from offhook import events
 from offhook.logs import log
+from offhook.store import contact_locks
 from offhook.store import contacts as contact_rows
 from offhook.store.database import insert_new
-from offhook.store.tables import contact_numbers, contacts
+from offhook.store.tables import contact_numbers, contacts, user_aliases
 
 _MAX_ID_CHARS = 256
 _Key = tuple[str, str]  #: organisation, and a number or user id
@@ -46,6 +47,7 @@ def resolve_people(tx: sa.Connection, people: Sequence[Person]) -> list[str | No
     name of another. So a user id finds somebody with a number only while that contact has none. What people edit is not
     touched; a number or a user id is only added where there was none.
     """
+    contact_locks.hold_off_merges(tx, {person.org_id for person in people})
     known = _Known(tx, people)
     ids = [known.contact_of(person) for person in people]
     replaced = known.write_news()
@@ -67,7 +69,7 @@ class _Known:
         self._read_owners({person.number_key for person in people if person.number_key})
         self._read_users({person.user_key for person in people if person.user_key})
         strangers = [person for person in people if self._find(person) is None]
-        self._taken_ids = _existing(tx, {events.contact_id(*_known_by(person)) for person in strangers})
+        self._taken_ids = contact_rows.taken_ids(tx, {events.contact_id(*_known_by(person)) for person in strangers})
 
     def contact_of(self, person: Person) -> str | None:
         if person.number_key is None and person.user_key is None:
@@ -101,16 +103,22 @@ class _Known:
                 if row.external_id is not None:
                     self._with_user_id.add(row.contact_id)
 
-    def _read_users(self, keys: Collection[_Key]) -> None:
+    def _read_users(self, keys: set[_Key]) -> None:
+        """First whose they are, then whose they were before that contact was merged into another."""
+        self._read_user_ids(keys, contacts, contacts.c.external_id)
+        joined = sa.join(user_aliases, contacts, contacts.c.id == user_aliases.c.contact_id)
+        self._read_user_ids(keys - self._users.keys(), joined, user_aliases.c.external_id)
+
+    def _read_user_ids(self, keys: Collection[_Key], place: sa.FromClause, user_id: sa.Column[Any]) -> None:
         has_number = sa.exists().where(contact_numbers.c.contact_id == contacts.c.id).label("has_number")
+        query = sa.select(contacts.c.id, user_id, has_number).select_from(place)
         for org_id, user_ids in by_org(keys):
-            has_user_id = contacts.c.org_id == org_id, contacts.c.external_id.in_(user_ids)
-            for row in self._tx.execute(
-                sa.select(contacts.c.id, contacts.c.external_id, has_number).where(*has_user_id)
+            for id, known_as, with_number in self._tx.execute(
+                query.where(user_id.table.c.org_id == org_id, user_id.in_(user_ids))
             ):
-                self._use((org_id, row.external_id), row.id)
-                if row.has_number:
-                    self._with_number.add(row.id)
+                self._use((org_id, known_as), id)
+                if with_number:
+                    self._with_number.add(id)
 
     def _own(self, number_key: _Key, id: str) -> None:
         self._owners[number_key] = id
@@ -156,10 +164,6 @@ def by_org(keys: Collection[_Key]) -> list[tuple[str, list[str]]]:
 def _known_by(person: Person) -> _Key:
     """What the id of a contact is made from."""
     return person.org_id, person.number or f"user:{person.external_id}"
-
-
-def _existing(tx: sa.Connection, ids: Collection[str]) -> set[str]:
-    return set(tx.execute(sa.select(contacts.c.id).where(contacts.c.id.in_(ids))).scalars()) if ids else set()
 
 
 def _add_user_ids(tx: sa.Connection, user_ids: dict[str, str]) -> None:

@@ -54,7 +54,7 @@ agents = sa.Table(
     _id("org_id", primary_key=True),
     sa.Column("agent_id", sa.Text, primary_key=True),
     sa.Column("name", sa.Text),
-    sa.Column("variables", sa.Text),  # JSON list of variables.Declared: a person's; NULL: those of the organisation
+    sa.Column("variables", sa.Text),  # JSON list of rules.Variable, beside the organisation's: a person's
     sa.Column("is_learnt", sa.Boolean, nullable=False),  # from a proven event, not registered by a person
     _time("created_at"),
 )
@@ -327,6 +327,7 @@ callbacks = sa.Table(  # people who want to be rung back
     _time("updated_at"),
     sa.Index("ix_callbacks_org_id_created_at", "org_id", "created_at", "id"),
     sa.Index("ix_callbacks_call_id", "call_id"),
+    sa.Index("ix_callbacks_contact_id", "contact_id"),
 )
 
 memories = sa.Table(  # what a person changed in what is remembered of a contact; the rest follows from the calls
@@ -348,4 +349,14 @@ user_aliases = sa.Table(  # user ids of contacts that were merged into another
     sa.Column("external_id", sa.Text, primary_key=True),
     _id("contact_id"),
     sa.Index("ix_user_aliases_contact_id", "contact_id"),
+)
+
+merged_contacts = sa.Table(  # contacts that are another now; nobody new gets their ids
+    "merged_contacts",
+    metadata,
+    _id("contact_id", primary_key=True),
+    _id("org_id"),
+    _id("kept_id"),  # the contact that it became
+    _time("merged_at"),
+    sa.Index("ix_merged_contacts_kept_id", "kept_id"),
 )

@@ -26,6 +26,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("callbacks", schema=None) as batch_op:
         batch_op.create_index("ix_callbacks_call_id", ["call_id"], unique=False)
+        batch_op.create_index("ix_callbacks_contact_id", ["contact_id"], unique=False)
         batch_op.create_index("ix_callbacks_org_id_created_at", ["org_id", "created_at", "id"], unique=False)
 
     op.create_table(
@@ -68,6 +69,17 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("contact_id", name=op.f("pk_memories")),
     )
+    op.create_table(
+        "merged_contacts",
+        sa.Column("contact_id", sa.String(length=24), nullable=False),
+        sa.Column("org_id", sa.String(length=24), nullable=False),
+        sa.Column("kept_id", sa.String(length=24), nullable=False),
+        sa.Column("merged_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("contact_id", name=op.f("pk_merged_contacts")),
+    )
+    with op.batch_alter_table("merged_contacts", schema=None) as batch_op:
+        batch_op.create_index("ix_merged_contacts_kept_id", ["kept_id"], unique=False)
+
     op.create_table(
         "messages",
         sa.Column("id", sa.String(length=24), nullable=False),
