@@ -2,9 +2,13 @@
 
 from typing import Any
 
+from offhook.store import opt_outs
 from tests.api import NOW, Api, hex_id
 
-KEYS = {"_id", "firstName", "lastName", "phoneNumber", "email", "externalId", "source", "createdAt", "updatedAt"}
+KEYS = {
+    "_id", "firstName", "lastName", "phoneNumber", "phoneNumbers", "email", "externalId", "source", "optedOut",
+    "createdAt", "updatedAt",
+}  # fmt: skip
 
 
 async def added(api: Api, **facts: Any) -> dict[str, Any]:
@@ -33,6 +37,84 @@ async def test_a_number_is_read_in_any_spelling_of_the_organisations_country(api
 
 async def test_one_email_need_not_be_a_list(api: Api) -> None:
     assert ["a@example.com"] == (await added(api, phoneNumber="+14165550100", email="a@example.com"))["email"]
+
+
+async def test_a_person_may_have_several_numbers(api: Api) -> None:
+    person = await added(api, phoneNumber="+14165550100", phoneNumbers=["(416) 555-0101", "416 555 0100"])
+    path = f"/api/contacts/{person['_id']}"
+    assert ["+14165550100", "+14165550101"] == person["phoneNumbers"]
+    for body, numbers in (
+        ({"phoneNumbers": ["+14165550102", "+14165550100"]}, ["+14165550102", "+14165550100"]),
+        ({"phoneNumber": "+14165550103"}, ["+14165550103", "+14165550100"]),
+        ({"phoneNumber": "+14165550104", "phoneNumbers": ["+14165550105"]}, ["+14165550104", "+14165550105"]),
+        ({"firstName": "Alex"}, ["+14165550104", "+14165550105"]),
+    ):
+        changed = (await api.client.patch(path, json=body)).json()["data"]
+        assert (numbers, numbers[0]) == (changed["phoneNumbers"], changed["phoneNumber"])
+
+
+async def test_a_person_is_known_by_an_external_id_as_well(api: Api) -> None:
+    person = await added(api, externalId="user-7")
+    assert ([], None, "user-7") == (person["phoneNumbers"], person["phoneNumber"], person["externalId"])
+    answer = await api.client.patch(f"/api/contacts/{person['_id']}", json={"externalId": None})
+    assert (400, True) == (answer.status_code, answer.json()["error"].startswith("externalId"))
+    other = await added(api, phoneNumber="+14165550100")
+    answer = await api.client.patch(f"/api/contacts/{other['_id']}", json={"phoneNumbers": []})
+    assert (400, True) == (answer.status_code, answer.json()["error"].startswith("phoneNumbers"))
+
+
+async def test_who_wants_no_texts_is_noted_by_number(api: Api) -> None:
+    person = await added(api, phoneNumbers=["+14165550100", "+14165550101"])
+    path = f"/api/contacts/{person['_id']}"
+    assert (await api.client.patch(path, json={"optedOut": True})).json()["data"]["optedOut"]
+    numbers = set(person["phoneNumbers"])
+    assert numbers == await api.deps.database.read(opt_outs.of_numbers, api.org.id, numbers)
+    assert 204 == (await api.client.delete(path)).status_code
+    again = await added(api, phoneNumber="+14165550101")
+    assert again["optedOut"]  # it is the number that wants none, whoever has it
+    answer = await api.client.patch(f"/api/contacts/{again['_id']}", json={"optedOut": False})
+    assert not answer.json()["data"]["optedOut"]
+    assert {"+14165550100"} == await api.deps.database.read(opt_outs.of_numbers, api.org.id, numbers)
+
+
+async def test_two_contacts_become_one(api: Api) -> None:
+    alex = await added(api, phoneNumber="+14165550100", firstName="Alex", email=["a@example.com"])
+    other = await added(
+        api, phoneNumber="+14165550101", firstName="Al", email=["b@example.com", "a@example.com"], externalId="user-7"
+    )
+    await api.add_calls({"id": hex_id(1), "contact_id": other["_id"]})
+    await api.add_note(id=hex_id(1), contact_id=other["_id"])
+    path = f"/api/contacts/{alex['_id']}/merge"
+    for _ in range(2):  # again changes nothing
+        answer = await api.client.post(path, json={"contactId": other["_id"]})
+        assert 200 == answer.status_code, answer.text
+    merged = answer.json()["data"]
+    assert ("Alex", ["+14165550100", "+14165550101"], ["a@example.com", "b@example.com"], "user-7") == (
+        merged["firstName"], merged["phoneNumbers"], merged["email"], merged["externalId"],
+    )  # fmt: skip
+    assert 404 == (await api.get(f"/api/contacts/{other['_id']}")).status_code
+    assert 1 == (await api.get("/api/calls/history", contactId=alex["_id"])).json()["total"]
+    assert 1 == (await api.get("/api/contact-notes", contactId=alex["_id"])).json()["total"]
+    assert [alex["_id"]] == [one["_id"] for one in (await api.get("/api/contacts", search="0101")).json()["data"]]
+
+
+async def test_what_cannot_be_merged_is_refused(api: Api) -> None:
+    alex = await added(api, phoneNumber="+14165550100")
+    path = f"/api/contacts/{alex['_id']}/merge"
+    other = await api.add_organization()
+    async with api.client_with(other.api_key) as stranger:
+        theirs = (await stranger.post("/api/contacts", json={"phoneNumber": "+14165550100"})).json()["data"]
+        assert 404 == (await stranger.post(path, json={"contactId": theirs["_id"]})).status_code
+    for body, status in (
+        ({"contactId": alex["_id"]}, 400),
+        ({"contactId": "x"}, 400),
+        ({}, 400),
+        ({"contactId": hex_id(9)}, 404),
+        ({"contactId": theirs["_id"]}, 404),
+    ):
+        assert status == (await api.client.post(path, json=body)).status_code
+    missing = f"/api/contacts/{hex_id(9)}/merge"
+    assert 404 == (await api.client.post(missing, json={"contactId": alex["_id"]})).status_code
 
 
 async def test_a_number_of_somebody_else_is_a_conflict(api: Api) -> None:

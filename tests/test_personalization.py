@@ -117,6 +117,9 @@ class OneOrganization:
     def organization(self, org_id: str) -> Organization:
         return Organization(id=org_id, name="Acme {{Corp}}", timezone="America/Toronto", country="CA")
 
+    def declared(self, org_id: str, agent_id: str | None) -> dict[str, Any]:
+        return {}
+
     def country_of(self, org_id: str) -> str:
         return "CA"
 

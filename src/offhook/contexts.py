@@ -63,6 +63,7 @@ def ringing(body: bytes, *, asked_at: float, country: str) -> Context:
         conversation_id=announced.conversation_id,
         call_sid=announced.call_sid,
         agent_id=announced.agent_id,
+        user_id=announced.user_id,
         caller=caller,
         called=called,
     )

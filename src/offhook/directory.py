@@ -8,14 +8,16 @@ While the database is down, the last known contents stay valid.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from offhook import memory
 from offhook.credentials import hash_of
 from offhook.errors import Damaged, Unavailable
 from offhook.logs import log
 from offhook.phone import DEFAULT_COUNTRY
+from offhook.rules import Variable
 from offhook.sealing import KeyRing
 from offhook.store import organizations
 from offhook.store.database import Database
@@ -117,6 +119,11 @@ class Directory:
         """Where its national numbers are dialled, ISO 3166 alpha-2; for one that is unknown, where most are."""
         organization = self.organization(org_id)
         return organization.country if organization else DEFAULT_COUNTRY
+
+    def declared(self, org_id: str, agent_id: str | None) -> Mapping[str, Variable]:
+        """By name, the variables that every answer to that agent fills; to one that does not say who it is, all of them."""
+        held = self._held
+        return held.declared.get((org_id, agent_id)) or held.declared.get((org_id, ""), {})
 
     def webhook_secrets(self, org_id: str) -> list[WebhookSecret]:
         """Those of that organisation that are valid now; none when it is unknown."""
@@ -234,6 +241,7 @@ class _Index:
         self.api_keys = {secret.hash: _api_key(secret) for secret in active if secret.kind == "api_key"}
         self.orgs_by_agent = _orgs_by_agent(contents.agents)
         self.orgs_by_number = _orgs_by_number(contents.numbers)
+        self.declared = _declared(contents)
 
 
 def _retrieve(look: "asyncio.Task[None]") -> None:
@@ -268,6 +276,26 @@ def _by_org(found: Iterable[WebhookSecret]) -> dict[str, list[WebhookSecret]]:
 
 def _api_key(secret: Secret) -> ApiKey:
     return ApiKey(id=secret.id, org_id=secret.org_id, scopes=frozenset(secret.scopes.split()))
+
+
+def _declared(contents: Contents) -> dict[tuple[str, str | None], dict[str, Variable]]:
+    """By organisation and agent; agents without variables of their own have those of "", and nobody has those of all."""
+    own: dict[str, list[Agent]] = {}
+    for agent in contents.agents:
+        if agent.variables:
+            own.setdefault(agent.org_id, []).append(agent)
+    found: dict[tuple[str, str | None], dict[str, Variable]] = {}
+    for organization in contents.organizations:
+        rules = organization.rules
+        common = {one.name: one for one in (*(memory.DECLARED if rules.memory else ()), *rules.variables)}
+        everything: dict[str, Variable] = {}
+        for agent in own.get(organization.id, ()):
+            theirs = {one.name: one for one in agent.variables}
+            found[organization.id, agent.agent_id] = common | theirs
+            everything |= theirs
+        found[organization.id, ""] = common
+        found[organization.id, None] = everything | common
+    return found
 
 
 def _orgs_by_agent(agents: Iterable[Agent]) -> dict[str, tuple[str, ...]]:

@@ -1,28 +1,33 @@
 """Who is ringing, and what the agent is told, inside a time budget.
 
 A caller hears nothing until we answer, so this reads and never writes; the request is filed after the answer. Any fault,
-and any delay, gives what a stranger is given: the call goes on without a name.
+and any delay, gives what a stranger is given: the call goes on without a name, and every declared variable has its default.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from prometheus_client import Counter
 
-from offhook import events, phone
+from offhook import events, memory, phone
 from offhook.contexts import Asked, Context, Contexts, ringing
+from offhook.declared import Value, told
 from offhook.directory import Directory, Organization
 from offhook.errors import Unavailable
 from offhook.events import PERSONALIZATION, Event
 from offhook.logs import log
+from offhook.rules import Variable
+from offhook.store import memories
 from offhook.store.database import Database
 from offhook.variables import organization_name, person_name
 
 T = TypeVar("T")
 
+_MAX_USER_ID_CHARS = 256
+_BESIDE = ("caller_name", "caller_number", "org_name")
 NO_MATCH = b"{}"  #: the call proceeds, and the agent greets a stranger
 
 _encode = msgspec.json.Encoder().encode
@@ -59,38 +64,72 @@ class Personalization:
     async def greet(self, org_id: str, body: bytes) -> Greeting:
         """What to tell the agent of whoever is ringing, within the budget. Never raises, whatever *body* is."""
         context = Context(asked_at=self._now())
+        known = _Known()
         try:
             context = ringing(body, asked_at=context.asked_at, country=self._directory.country_of(org_id))
-            variables = await self._variables(self._directory.organization(org_id), context)
-            (_AS_KNOWN if variables else _AS_STRANGER).inc()
+            await _in_time(self._find_out(org_id, context, known), self._budget_s)
+            (_AS_KNOWN if known.is_match else _AS_STRANGER).inc()
         except TimeoutError:
-            variables = {}
             _AS_LATE.inc()
             log.warning("greeting.late", org=org_id, caller=phone.masked(context.caller), budget_s=self._budget_s)
         except Exception as error:  # a person is waiting: the call goes on, whatever this was
-            variables = {}
             _AS_FAULT.inc()
             is_expected = isinstance(error, Unavailable)
             log.error("greeting.fault", org=org_id, error=str(error), exc_info=not is_expected)
+        variables = known.told(self._directory.declared(org_id, context.agent_id))
         return _greeting(org_id, body, msgspec.structs.replace(context, variables=variables))
 
     def remember_soon(self, greeting: Greeting) -> None:
         """Have the call's own events find what was told; to be called once the answer is sent."""
         self._contexts.remember_soon(greeting.asked)
 
-    async def _variables(self, organization: Organization | None, context: Context) -> dict[str, str]:
-        """What there is to tell; nothing for a stranger. Here an organisation's declared variables will join in."""
-        if organization is None or context.caller is None:
-            return {}
-        contact = await _in_time(self._database.find_caller(organization.id, context.caller), self._budget_s)
+    async def _find_out(self, org_id: str, context: Context, known: "_Known") -> None:
+        """Fill *known*, the most important first: what is there when time is up is told."""
+        organization = self._directory.organization(org_id)
+        if organization is None:
+            return
+        contact = await self._find(organization, context)
         if contact is None:
-            return {}
-        _, first_name, last_name = contact
-        name = person_name(first_name, last_name)
-        if name is None:  # there is nothing to greet with
-            return {}
-        told = {"caller_name": name, "caller_number": context.caller, "org_name": organization_name(organization.name)}
-        return {variable: value for variable, value in told.items() if value is not None}
+            return
+        contact_id, first_name, last_name = contact
+        known.match = _match(organization, context, person_name(first_name, last_name))
+        if organization.rules.memory:
+            rows = await self._database.recall(organization.id, contact_id)
+            known.memory = memory.variables(
+                memories.remembered(rows), organization.timezone, free_text=organization.rules.free_text
+            )
+
+    async def _find(self, organization: Organization, context: Context) -> Sequence[Any] | None:
+        """Whose number that is; with memory, whose user id it is where there is no number."""
+        if context.caller is not None:
+            return await self._database.find_caller(organization.id, context.caller)
+        if context.user_id is not None and organization.rules.memory and len(context.user_id) <= _MAX_USER_ID_CHARS:
+            return await self._database.find_user(organization.id, context.user_id)
+        return None
+
+
+class _Known:
+    """What was found out of a caller so far."""
+
+    def __init__(self) -> None:
+        self.match: dict[str, Value] = {}  #: empty for a stranger, and for a contact without a name
+        self.memory: dict[str, Value] = {}
+
+    @property
+    def is_match(self) -> bool:
+        return bool(self.match)
+
+    def told(self, declared: Mapping[str, Variable]) -> dict[str, Value]:
+        """What the agent is told; of somebody without a name, what was declared and no more."""
+        known = self.memory | self.match
+        return told(declared, known if self.is_match else {name: known[name] for name in declared if name in known})
+
+
+def _match(organization: Organization, context: Context, name: str | None) -> dict[str, Value]:
+    if name is None:  # there is nothing to greet with
+        return {}
+    known = {"caller_name": name, "caller_number": context.caller, "org_name": organization_name(organization.name)}
+    return {variable: value for variable, value in known.items() if value is not None}
 
 
 async def _in_time(question: Coroutine[Any, Any, T], budget_s: float) -> T:
@@ -133,11 +172,14 @@ def _greeting(org_id: str, body: bytes, context: Context) -> Greeting:
 
 
 def _answer(context: Context) -> bytes:
-    """The envelope that ElevenLabs documents, with the variables beside it too, where the contract's other half has them."""
+    """The envelope that ElevenLabs documents, and beside it what the contract's other half has there.
+
+    Not the declared ones: ElevenLabs reads other names there, and a variable may be called `user_id`.
+    """
     return _encode(
         {
             "type": "conversation_initiation_client_data",
             "dynamic_variables": context.variables,
-            **context.variables,
+            **{name: context.variables[name] for name in _BESIDE if name in context.variables},
         }
     )

@@ -37,7 +37,7 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: VariableType = "string"
-    default: str | float | bool = ""
+    default: str | int | float | bool = ""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What an agent may be told of a name: letters, spaces, and '-. between them.
+"""What an agent may be told: of a name letters, spaces, and '-. between them; of a topic digits and commas too.
 
 A variable goes into a prompt that a language model obeys and that a voice reads aloud. A name comes from callers, imports
 and other programs, so it is data in a narrow grammar and never text: no braces, no markup, no digits, nothing invisible.
@@ -21,6 +21,11 @@ _NEVER_IN_A_NAME = frozenset("{}<>[]@\\$%=_:^~#")
 _BETWEEN_LETTERS = frozenset("'-.")
 #: An organisation's name is written by its own people, and may be "24/7 Plumbing & Sons (Ontario), Ltd.".
 _NEVER_IN_A_TITLE = frozenset('{}<>[]\\$%=_^~"')
+#: Nor may a topic have a word with one of these.
+_NEVER_IN_A_TOPIC = frozenset("{}<>[]@\\=_^~")
+_IN_A_TOPIC = frozenset(",.'-")
+#: Templates, markup, and what a voice takes for a direction.
+_NEVER_IN_PROSE = frozenset("{}<>[]\\`|~^_*")
 _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "So"})
 
 
@@ -40,6 +45,32 @@ def organization_name(name: str) -> str | None:
     return _bounded("".join(kept).split())
 
 
+def topic(text: str, max_chars: int) -> str | None:
+    """What a call was about, in letters, digits, spaces and ,.'- alone; None when nothing of it may be told."""
+    return _bounded(_topic_words(text[: 4 * max_chars]), max_chars)
+
+
+def prose(text: str, max_chars: int) -> str | None:
+    """Longer text, where an organisation allows it: on one line, without templates, markup or what cannot be seen."""
+    readable = _with_few_marks(_readable(text, 4 * max_chars))
+    return _bounded("".join(char if _is_prose_char(char) else " " for char in readable).split(), max_chars)
+
+
+def _topic_words(text: str) -> Iterator[str]:
+    for word in _readable(text, len(text)).split():
+        if _NEVER_IN_A_TOPIC.isdisjoint(word):
+            kept = (char if _is_topic_char(char) else " " for char in _with_few_marks(word))
+            yield from (part for part in "".join(kept).split() if any(map(str.isalnum, part)))
+
+
+def _is_topic_char(char: str) -> bool:
+    return char in _IN_A_TOPIC or unicodedata.category(char)[0] in "LM" or unicodedata.category(char) == "Nd"
+
+
+def _is_prose_char(char: str) -> bool:
+    return char not in _NEVER_IN_PROSE and (unicodedata.category(char)[0] in "LMNP" or char in "+=$€£¥%")
+
+
 def _name_words(text: str) -> Iterator[str]:
     for word in _readable(text).split():
         if not any(char in _NEVER_IN_A_NAME or unicodedata.category(char)[0] == "N" for char in word):
@@ -47,9 +78,9 @@ def _name_words(text: str) -> Iterator[str]:
             yield from filter(None, map(_trimmed, "".join(kept).split()))
 
 
-def _readable(text: str) -> str:
+def _readable(text: str, max_chars: int = _MAX_INPUT_CHARS) -> str:
     """*text* without what cannot be seen, in one spelling of each letter, space, hyphen and apostrophe."""
-    visible = (" " if char.isspace() else char for char in text[:_MAX_INPUT_CHARS] if _is_visible(char))
+    visible = (" " if char.isspace() else char for char in text[:max_chars] if _is_visible(char))
     return unicodedata.normalize("NFKC", "".join(visible).translate(_ONE_SPELLING)).translate(_ONE_SPELLING)
 
 
@@ -83,12 +114,12 @@ def _trimmed(word: str) -> str | None:
     return word if any(map(str.isalpha, word)) else None
 
 
-def _bounded(words: Iterable[str]) -> str | None:
+def _bounded(words: Iterable[str], max_chars: int = MAX_NAME_CHARS) -> str | None:
     """As many *words* as fit, whole; of a single endless one its beginning."""
     told = ""
     for word in words:
-        longer = f"{told} {word}" if told else word[:MAX_NAME_CHARS]
-        if len(longer) > MAX_NAME_CHARS:
+        longer = f"{told} {word}" if told else word[:max_chars]
+        if len(longer) > max_chars:
             break
         told = longer
     return told or None

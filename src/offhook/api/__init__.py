@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from offhook import __version__
-from offhook.api import audio, calls, contacts, events, notes, openapi, refusals, shapes
+from offhook.api import audio, calls, contacts, events, memory, notes, openapi, refusals, shapes, variables
 from offhook.api.errors import HANDLERS, error_answer
 from offhook.deps import Deps
 
@@ -45,7 +45,21 @@ _serve("GET", "/api/contacts/{contactId}", contacts.one_contact, shapes.ContactA
 _serve(
     "PATCH", "/api/contacts/{contactId}", contacts.change_contact, shapes.ContactAnswer, body=contacts.ContactChanges
 )
+_serve(
+    "POST", "/api/contacts/{contactId}/merge", contacts.merge_contact, shapes.ContactAnswer, body=contacts.OtherContact
+)
 _serve("DELETE", "/api/contacts/{contactId}", contacts.delete_contact, status=204)
+_serve("GET", "/api/contacts/{contactId}/memory", memory.one_memory, shapes.MemoryAnswer)
+_serve(
+    "PATCH", "/api/contacts/{contactId}/memory", memory.change_memory, shapes.MemoryAnswer, body=memory.MemoryChanges
+)
+_serve("DELETE", "/api/contacts/{contactId}/memory", memory.forget_memory, status=204)
+_VARIABLES = "/api/organizations/{organizationId}/variables"
+_OF_AGENT = "/api/organizations/{organizationId}/agents/{agentId}/variables"
+_serve("GET", _VARIABLES, variables.list_variables, shapes.VariableList)
+_serve("PUT", _VARIABLES, variables.declare_variables, shapes.VariableList, body=variables.Variables)
+_serve("GET", _OF_AGENT, variables.list_agent_variables, shapes.VariableList)
+_serve("PUT", _OF_AGENT, variables.declare_agent_variables, shapes.VariableList, body=variables.Variables)
 _serve("GET", "/api/contact-notes", notes.contact_notes, shapes.NoteList)
 _serve("GET", "/api/events", events.list_events, shapes.EventList)
 _serve("GET", "/api/events/{eventId}", events.one_event, shapes.EventAnswer)

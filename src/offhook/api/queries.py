@@ -65,6 +65,8 @@ def _without_nul(text: str) -> str:
 CallId = Annotated[str, Path(alias="callId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
 ContactId = Annotated[str, Path(alias="contactId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
 EventId = Annotated[str, Path(alias="eventId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
+OrganizationId = Annotated[str, Path(alias="organizationId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
+AgentId = Annotated[str, Path(alias="agentId", pattern="^[!-~]{1,200}$")]
 FilterId = Annotated[str, BeforeValidator(_filter_id), WithJsonSchema(_HEX_ID)]
 Words = Annotated[str, Field(max_length=200), AfterValidator(_without_nul)]
 Moment = Annotated[

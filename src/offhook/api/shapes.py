@@ -12,8 +12,12 @@ import sqlalchemy as sa
 from msgspec import Meta
 from starlette.responses import JSONResponse
 
+from offhook import memory as memories
+from offhook.directory import Organization
 from offhook.events import Proof, RecordingState, Source, Status
+from offhook.memory import Remembered
 from offhook.refusals import Refusal
+from offhook.rules import Variable, VariableType
 from offhook.store.contacts import Contact as StoredContact
 from offhook.voice.contract import CallStatus, Channel, Direction, Turn
 
@@ -117,12 +121,36 @@ class Contact(Shape):
     id: str = msgspec.field(name="_id")
     first_name: str | None
     last_name: str | None
-    phone_number: Annotated[str | None, means("E.164.")]
+    phone_number: Annotated[str | None, means("E.164; the first of them.")]
+    phone_numbers: Annotated[list[str], means("E.164.")]
     email: list[str]
     external_id: str | None
     source: str
+    opted_out: Annotated[bool, means("One of the numbers at least wants no texts.")]
     created_at: Time
     updated_at: Time
+
+
+class Memory(Shape):
+    """What an agent would be told of a contact's earlier calls."""
+
+    contact_id: str
+    enabled: Annotated[bool, means("The organisation has memory switched on.")]
+    previous_topics: str
+    last_call_summary: str
+    last_call_at: Annotated[str, means("ISO 8601 in the organisation's time zone; empty when there was none.")]
+    call_count: int
+    open_items: str
+    edited: Annotated[list[str], means("What a person wrote, and does not follow from the calls.")]
+    forgotten_before: Annotated[Time | None, means("Calls from before are not remembered.")]
+
+
+class DeclaredVariable(Shape):
+    """A dynamic variable that every answer fills."""
+
+    name: str
+    type: VariableType
+    default: str | int | float | bool
 
 
 class Event(Shape):
@@ -193,6 +221,14 @@ class ContactList(Shape):
 
 class ContactAnswer(Shape):
     data: Contact
+
+
+class MemoryAnswer(Shape):
+    data: Memory
+
+
+class VariableList(Shape):
+    variables: list[DeclaredVariable]
 
 
 class EventList(Shape):
@@ -300,12 +336,31 @@ def contact(person: StoredContact) -> Contact:
         first_name=person.first_name,
         last_name=person.last_name,
         phone_number=person.numbers[0] if person.numbers else None,
+        phone_numbers=list(person.numbers),
         email=list(person.emails),
         external_id=person.external_id,
         source=person.source,
+        opted_out=person.is_opted_out,
         created_at=iso(person.created_at),
         updated_at=iso(person.updated_at),
     )
+
+
+def memory(contact_id: str, remembered: Remembered, organization: Organization) -> Memory:
+    rules = organization.rules
+    told: dict[str, Any] = memories.variables(remembered, organization.timezone, free_text=rules.free_text)
+    edits = ("previous_topics", "previousTopics"), ("last_call_summary", "lastCallSummary"), ("open_items", "openItems")
+    return Memory(
+        contact_id=contact_id,
+        enabled=rules.memory,
+        **told,
+        edited=[name for field, name in edits if getattr(remembered, field) is not None],
+        forgotten_before=iso(remembered.forgotten_before),
+    )
+
+
+def variable(declared: Variable) -> DeclaredVariable:
+    return DeclaredVariable(declared.name, declared.type, declared.default)
 
 
 def event(row: sa.Row[Any]) -> Event:

@@ -68,6 +68,8 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("number", "offhook.cli.number:app", "The telephone numbers of an organisation.", None),
     ("agent", "offhook.cli.agent:app", "The ElevenLabs agents of an organisation.", None),
     ("contact", "offhook.cli.contact:app", "The people who ring.", None),
+    ("variable", "offhook.cli.variable:app", "What agents are told, whoever rings.", None),
+    ("memory", "offhook.cli.memory:app", "What agents are told of earlier calls.", None),
     ("events", "offhook.cli.events:app", "List, show and replay what came in.", None),
     ("db", "offhook.cli.db:app", "Upgrade or check the database; make a key.", None),
 )

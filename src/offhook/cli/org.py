@@ -3,11 +3,12 @@
 import time
 from typing import Annotated, Any, Literal
 
+import sqlalchemy as sa
 from cyclopts import Parameter
 
 from offhook.cli.group import group
 from offhook.cli.installation import installation
-from offhook.cli.org_settings import HELP, read_assignments
+from offhook.cli.org_settings import HELP, KEYS, read_assignments
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
 from offhook.cli.typed import a_duration, a_name
 from offhook.credentials import Kind, new_secret, typed_secret
@@ -104,15 +105,26 @@ async def set_(
     *assignments: Annotated[str, Parameter(name="KEY=VALUE", help="What to change, see below.")],
     json: Json = False,
 ) -> None:
-    """Change an organisation's name, time zone or country."""
-    facts = read_assignments(assignments)
+    """Change an organisation's name, time zone, country or rules."""
+    assigned = read_assignments(assignments)
+    facts = {name: value for name, value in assigned.items() if not KEYS[name].is_rule}
+    rules = {name: value for name, value in assigned.items() if KEYS[name].is_rule}
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
-        changed = await here.database.write(organizations.change, found.id, facts)
+        changed = await here.database.write(_changed, found, facts, rules)
     if json:
-        print_json(_facts(changed))
+        print_json(_facts(changed) | rules)
     else:
-        print_facts(_heading(changed))
+        print_facts([*_heading(changed), *((name, _typed(value)) for name, value in rules.items())])
+
+
+def _changed(tx: sa.Connection, found: Organization, facts: dict[str, str], rules: dict[str, Any]) -> Organization:
+    changed = organizations.change(tx, found.id, facts) if facts else found
+    return organizations.decide(tx, found.id, rules) if rules else changed
+
+
+def _typed(value: Any) -> Any:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 @app.command(

@@ -1,22 +1,25 @@
 """What `offhook org set` may set: one row per key says how its value is read, and what it is for."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from offhook.cli.typed import a_name
+from offhook.cli.typed import a_name, typed_switch
 from offhook.errors import Mistake
 from offhook.places import typed_country, typed_timezone
 
 
 class Key(NamedTuple):
-    read: Callable[[str], str]
+    read: Callable[[str], Any]
     about: str
+    is_rule: bool = False  #: one of rules.Rules, kept in the organisation's settings
 
 
 KEYS: dict[str, Key] = {
     "name": Key(lambda text: a_name(text, "the organisation"), "What it is called; told to agents as org_name."),
     "timezone": Key(typed_timezone, "Its IANA time zone; bare dates are read in it."),
     "country": Key(typed_country, "Where its national numbers are dialled (ISO 3166)."),
+    "memory": Key(typed_switch, "Whether agents are told of earlier calls (on, off).", is_rule=True),
+    "free_text": Key(typed_switch, "Whether they may be told more than a topic (on, off).", is_rule=True),
 }
 
 _WIDTH = max(map(len, KEYS))
@@ -29,16 +32,17 @@ HELP = "\n".join(
         "Examples:",
         '  offhook org set Acme name="Acme Corporation" country=CA',
         "  offhook org set Acme timezone=America/Toronto",
+        "  offhook org set Acme memory=on",
         "",
     ]
 )
 
 
-def read_assignments(assignments: Sequence[str]) -> dict[str, str]:
+def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """What KEY=VALUE words change, by key."""
     if not assignments:
         raise Mistake("Say what to change as KEY=VALUE; `offhook org set --help` lists the keys.")
-    facts: dict[str, str] = {}
+    facts: dict[str, Any] = {}
     for assignment in assignments:
         name, sign, value = assignment.partition("=")
         if not sign or name not in KEYS:

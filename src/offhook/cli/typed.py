@@ -53,3 +53,11 @@ def an_email(text: str) -> str:
     if not _EMAIL.fullmatch(text):
         raise Mistake(f"{text!r} is no email address: write it like alex@example.com.")
     return text
+
+
+def typed_switch(text: str) -> bool:
+    """on or off, in the words that people have for them."""
+    words = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
+    if text.strip().lower() not in words:
+        raise Mistake(f"{text!r} is neither on nor off.")
+    return words[text.strip().lower()]

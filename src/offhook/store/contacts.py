@@ -6,7 +6,7 @@ ASCII, and one narrow column is searched faster than four.
 
 import secrets
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -40,6 +40,15 @@ _CALLER_SQL = (
 )
 CALLER_SQL_SQLITE = _CALLER_SQL.format("?", "?")
 CALLER_SQL_POSTGRESQL = _CALLER_SQL.format("$1", "$2")
+#: The same by user id; a contact's own counts before one of a contact that was merged into it.
+_USER_SQL = (
+    "SELECT id AS contact_id, first_name, last_name FROM contacts WHERE org_id = {0} AND external_id = {1} "
+    "UNION ALL SELECT contacts.id, contacts.first_name, contacts.last_name "
+    "FROM user_aliases JOIN contacts ON contacts.id = user_aliases.contact_id "
+    "WHERE user_aliases.org_id = {0} AND user_aliases.external_id = {1} LIMIT 1"
+)
+USER_SQL_SQLITE = _USER_SQL.format("?1", "?2")
+USER_SQL_POSTGRESQL = _USER_SQL.format("$1", "$2")
 
 _NEWEST_FIRST = (contacts.c.created_at.desc(), contacts.c.id.desc())
 _MAX_SEARCH_CHARS = 200
@@ -207,11 +216,51 @@ def page(
 # What both need
 
 
-def free_id(tx: sa.Connection, org_id: str, known_by: str) -> str:
-    """The id that follows from *known_by*, or the next when a contact that lost that number still has it."""
+def get_many(tx: sa.Connection, org_id: str, ids: Collection[str]) -> list[Contact]:
+    """Those of *ids* that are there."""
+    wanted = contacts.c.org_id == org_id, contacts.c.id.in_(ids)
+    return _with_numbers(tx, tx.execute(sa.select(contacts).where(*wanted)).all()) if ids else []
+
+
+def oldest_after(tx: sa.Connection, org_id: str, place: tuple[float, str], limit: int) -> list[Contact]:
+    """The next contacts behind *place* (when made, id), oldest first."""
+    made = sa.tuple_(contacts.c.created_at, contacts.c.id) > sa.tuple_(*map(sa.literal, place))
+    oldest = sa.select(contacts).where(contacts.c.org_id == org_id, made)
+    return _with_numbers(tx, tx.execute(oldest.order_by(contacts.c.created_at, contacts.c.id).limit(limit)).all())
+
+
+def write_many(
+    tx: sa.Connection, new: Sequence[Contact], changed: Sequence[Contact], before: Mapping[str, Contact]
+) -> None:
+    """Insert those that are *new*, and write what the others of *changed* have that they had not *before*."""
+    if new:
+        tx.execute(contacts.insert(), [row_of(contact) for contact in sorted(new, key=lambda one: one.id)])
+    _update_many(tx, [contact for contact in changed if contact.id in before])
+    rows = [
+        {"org_id": one.org_id, "number": number, "contact_id": one.id, "position": position}
+        for one in changed
+        for position, number in enumerate(one.numbers)
+        if one.id not in before or number not in before[one.id].numbers
+    ]
+    if rows:
+        tx.execute(contact_numbers.insert(), sorted(rows, key=itemgetter("number")))
+
+
+def _update_many(tx: sa.Connection, changed: Sequence[Contact]) -> None:
+    rows = [{**row_of(contact), "this": contact.id} for contact in sorted(changed, key=lambda one: one.id)]
+    if rows:
+        written: dict[str, Any] = {name: sa.bindparam(name) for name in rows[0] if name not in ("this", "id", "org_id")}
+        tx.execute(contacts.update().where(contacts.c.id == sa.bindparam("this")).values(written), rows)
+
+
+def free_id(tx: sa.Connection, org_id: str, known_by: str, besides: Container[str] = ()) -> str:
+    """The id that follows from *known_by*, or the next when a contact that lost that number still has it.
+
+    *besides*: ids that are about to be somebody's.
+    """
     for again in range(1_000_000):
         id = events.contact_id(org_id, f"{known_by}#{again}" if again else known_by)
-        if not taken_ids(tx, (id,)):
+        if id not in besides and not taken_ids(tx, (id,)):
             return id
     raise AssertionError("a million contacts were made by one number")
 

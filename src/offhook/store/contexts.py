@@ -16,7 +16,7 @@ ANNOUNCED_WITHIN_S = 24 * 3600.0
 _CLOCKS_DIFFER_S = 5.0
 
 _MAX_ID_CHARS = 256  #: as it is kept; what finds it again is made from the whole
-_IDS = ("conversation_id", "call_sid", "agent_id")
+_IDS = ("conversation_id", "call_sid", "agent_id", "user_id")
 _KEYS = (contexts.c.call_sid_key, contexts.c.conversation_key, contexts.c.numbers_key)
 _OLDEST_FIRST = (contexts.c.asked_at, contexts.c.event_id)
 _NEWEST_FIRST = (contexts.c.asked_at.desc(), contexts.c.event_id.desc())
@@ -32,6 +32,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     conversation_id: str | None = None
     call_sid: str | None = None
     agent_id: str | None = None
+    user_id: str | None = None
     caller: str | None = None  #: E.164; None when withheld
     called: str | None = None  #: E.164
     variables: dict[str, Variable] = {}  #: what the agent was told

@@ -1,7 +1,7 @@
 """What every room knows of a database: read, write, file an event, find a caller. Two engines answer to it.
 
 `read` and `write` take a named function of the other files here; it gets a SQLAlchemy connection and is plain, so the
-same function serves both engines. The two hot paths (`file`, `find_caller`) speak to the driver.
+same function serves both engines. The hot paths (`file`, `find_caller` and its kin) speak to the driver.
 """
 
 import asyncio
@@ -46,6 +46,12 @@ class Database(Protocol):
 
     async def find_caller(self, org_id: str, number: str) -> Sequence[Any] | None:
         """The contact of *number* (E.164) as `contacts.CALLER_COLUMNS`, by one indexed read that no writer delays."""
+
+    async def find_user(self, org_id: str, user_id: str) -> Sequence[Any] | None:
+        """The same, of a user id (`contacts.external_id`)."""
+
+    async def recall(self, org_id: str, contact_id: str) -> Sequence[Sequence[Any]]:
+        """What is stored of a contact's earlier calls, for `memories.remembered`; as fast as `find_caller`."""
 
     @property
     def oldest_wait_s(self) -> float:

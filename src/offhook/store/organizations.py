@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from offhook import declared
 from offhook.credentials import ALL_SCOPES, Kind, Scope, hash_of, new_secret
 from offhook.errors import Damaged, Mistake
 from offhook.phone import DEFAULT_COUNTRY
-from offhook.rules import Rules, read_rules
+from offhook.rules import Rules, Variable, read_rules
 from offhook.sealing import KeyRing
 from offhook.store.database import insert_new, upsert
 from offhook.store.tables import agents, directory_version, numbers, organizations, secrets
@@ -56,6 +57,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str
     agent_id: str
     name: str | None
+    variables: tuple[Variable, ...] = ()  #: its own, beside the organisation's
     is_learnt: bool  #: from a proven event; False: registered by a person
     created_at: float
 
@@ -108,7 +110,7 @@ def contents(tx: sa.Connection) -> Contents:
         version(tx),
         [_organization(row) for row in tx.execute(sa.select(organizations)).mappings()],
         [Secret(**row) for row in tx.execute(sa.select(secrets)).mappings()],
-        [Agent(**row) for row in tx.execute(sa.select(agents)).mappings()],
+        [_agent(row) for row in tx.execute(sa.select(agents)).mappings()],
         [Number(**row) for row in tx.execute(sa.select(numbers)).mappings()],
     )
 
@@ -282,13 +284,20 @@ def _is_sealed_in(keys: KeyRing, secret_id: str, sealed: bytes, value: str) -> b
 
 def agents_of(tx: sa.Connection, org_id: str) -> list[Agent]:
     rows = tx.execute(sa.select(agents).where(agents.c.org_id == org_id).order_by(agents.c.agent_id)).mappings()
-    return [Agent(**row) for row in rows]
+    return [_agent(row) for row in rows]
 
 
 def add_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, now: float) -> None:
     """Register the agent, or give it another name; without a name the one it has stays."""
     row = {"org_id": org_id, "agent_id": agent_id, "name": name, "is_learnt": False, "created_at": now}
     upsert(tx, agents, [row], keep=("created_at",) if name is not None else ("created_at", "name"))
+    _raise_version(tx)
+
+
+def declare_for_agent(tx: sa.Connection, org_id: str, agent_id: str, variables: Sequence[Variable], now: float) -> None:
+    """Make these the agent's own variables; one that is not known is registered."""
+    row = {"org_id": org_id, "agent_id": agent_id, "name": None, "is_learnt": False, "created_at": now}
+    upsert(tx, agents, [{**row, "variables": declared.encode(variables)}], keep=("created_at", "name", "is_learnt"))
     _raise_version(tx)
 
 
@@ -303,6 +312,10 @@ def learn_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None,
             _raise_version(tx)
     elif known.is_learnt and known.name is None and name is not None:
         tx.execute(sa.update(agents).where(this).values(name=name))
+
+
+def _agent(row: sa.RowMapping) -> Agent:
+    return Agent(**{**row, "variables": declared.decode(row["variables"])})
 
 
 def _count_learnt(tx: sa.Connection, org_id: str) -> int:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from offhook.errors import Unavailable
 from offhook.events import Event, Filed
-from offhook.store import contacts
+from offhook.store import contacts, memories
 from offhook.store import events as event_rows
 from offhook.store.database import MAX_BATCH, P, Statement, T, prepared
 
@@ -119,19 +119,27 @@ class PostgresqlDatabase:
         return answer
 
     async def find_caller(self, org_id: str, number: str) -> Sequence[Any] | None:
-        try:
-            if self._lookups is None:
-                self._lookups = await self._open_lookups()
-            async with self._lookups.acquire(timeout=_CONNECT_S) as connection:
-                row = await connection.fetchrow(contacts.CALLER_SQL_POSTGRESQL, org_id, number, timeout=_FILE_S)
-                return None if row is None else tuple(row)
-        except _FAILURES as error:
-            raise Unavailable(f"PostgreSQL did not answer: {_said(error)}.") from error
+        return next(iter(await self._look_up(contacts.CALLER_SQL_POSTGRESQL, org_id, number)), None)
+
+    async def find_user(self, org_id: str, user_id: str) -> Sequence[Any] | None:
+        return next(iter(await self._look_up(contacts.USER_SQL_POSTGRESQL, org_id, user_id)), None)
+
+    async def recall(self, org_id: str, contact_id: str) -> Sequence[Sequence[Any]]:
+        return await self._look_up(memories.RECALL_SQL_POSTGRESQL, org_id, contact_id)
 
     @property
     def oldest_wait_s(self) -> float:
         since = self._in_hand_since or (self._filings[0].since if self._filings else None)
         return 0.0 if since is None else time.monotonic() - since
+
+    async def _look_up(self, sql: str, *given: str) -> Sequence[Sequence[Any]]:
+        try:
+            if self._lookups is None:
+                self._lookups = await self._open_lookups()
+            async with self._lookups.acquire(timeout=_CONNECT_S) as connection:
+                return [tuple(row) for row in await connection.fetch(sql, *given, timeout=_FILE_S)]
+        except _FAILURES as error:
+            raise Unavailable(f"PostgreSQL did not answer: {_said(error)}.") from error
 
     async def _run(
         self, connected: AbstractAsyncContextManager[AsyncConnection], statement: Callable[[sa.Connection], T]

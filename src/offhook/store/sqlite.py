@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from offhook.errors import Unavailable
 from offhook.events import Event, Filed
-from offhook.store import contacts
+from offhook.store import contacts, memories
 from offhook.store import events as event_rows
 from offhook.store.database import MAX_BATCH, P, Statement, T, prepared
 
@@ -114,12 +114,13 @@ class SqliteDatabase:
         return answer
 
     async def find_caller(self, org_id: str, number: str) -> Sequence[Any] | None:
-        # In the loop on purpose: one indexed read of a mapped file is 10 us, a thread's round trip is 100.
-        try:
-            row: Sequence[Any] | None = self._inline.execute(contacts.CALLER_SQL_SQLITE, (org_id, number)).fetchone()
-        except sqlite3.Error as error:
-            raise Unavailable(f"The database cannot be read: {error}.") from error
-        return row
+        return next(iter(self._look_up(contacts.CALLER_SQL_SQLITE, org_id, number)), None)
+
+    async def find_user(self, org_id: str, user_id: str) -> Sequence[Any] | None:
+        return next(iter(self._look_up(contacts.USER_SQL_SQLITE, org_id, user_id)), None)
+
+    async def recall(self, org_id: str, contact_id: str) -> Sequence[Sequence[Any]]:
+        return self._look_up(memories.RECALL_SQL_SQLITE, org_id, contact_id)
 
     @property
     def oldest_wait_s(self) -> float:
@@ -130,6 +131,13 @@ class SqliteDatabase:
             except IndexError:
                 return 0.0
         return time.monotonic() - since
+
+    def _look_up(self, sql: str, *given: str) -> Sequence[Sequence[Any]]:
+        # In the loop on purpose: one indexed read of a mapped file is 10 us, a thread's round trip is 100.
+        try:
+            return self._inline.execute(sql, given).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"The database cannot be read: {error}.") from error
 
     def _read_now(self, statement: Callable[[sa.Connection], T]) -> T:
         try:

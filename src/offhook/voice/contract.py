@@ -108,6 +108,7 @@ class CallerAnnounced(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None = None
     call_sid: str | None = None
     agent_id: str | None = None
+    user_id: str | None = None
     caller: str | None = None  #: as spelled
     called: str | None = None
 

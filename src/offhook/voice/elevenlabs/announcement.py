@@ -22,6 +22,7 @@ def read_announcement(body: bytes) -> CallerAnnounced:
         conversation_id=_word(sent.conversation_id),
         call_sid=_word(sent.call_sid),
         agent_id=_word(sent.agent_id),
+        user_id=_word(sent.user_id),
         caller=_word(sent.caller_id),
         called=_word(sent.called_number) or _word(sent.called_id),
     )

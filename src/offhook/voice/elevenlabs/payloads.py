@@ -771,6 +771,7 @@ class Personalization(Payload):
     agent_id: Annotated[Text, means("The agent that will answer.")] = None
     call_sid: Annotated[Text, means("The carrier's id of the call.")] = None
     conversation_id: Annotated[Text, means("The conversation it will be, in newer requests.")] = None
+    user_id: Annotated[Text, means("The person, in the words of whoever started the conversation.")] = None
 
 
 #: The `data` of each event that offhook makes something of; others are filed and change nothing.
