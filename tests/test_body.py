@@ -26,8 +26,8 @@ from offhook.errors import Damaged
 from offhook.sealing import KeyRing
 from offhook.voice import long_strings
 from offhook.voice.base64_text import ForgivingDecoder, Undecodable, without_data_url
-from offhook.voice.elevenlabs.body import Body, Intake
-from offhook.voice.elevenlabs.envelope import read_envelope
+from offhook.voice.body import Body, Intake
+from offhook.voice.elevenlabs.envelope import FULL_AUDIO, read_envelope
 from offhook.voice.json_text import Unreadable
 from offhook.voice.parts import Folders, rebuild
 
@@ -54,7 +54,7 @@ def in_pieces(content: bytes, size: int) -> list[bytes]:
 
 
 def taken(folders: Folders, pieces: Sequence[bytes], limit_bytes: int = LIMIT_BYTES) -> tuple[Intake, Body]:
-    intake = Intake(folders, limit_bytes)
+    intake = Intake(folders, limit_bytes, FULL_AUDIO)
     for piece in pieces:
         intake.feed(piece)
     return intake, intake.finish()
@@ -643,7 +643,7 @@ def test_what_is_not_proven_leaves_nothing(folders: Folders) -> None:
 
 
 def test_a_body_given_up_half_way_leaves_nothing_and_takes_nothing_more(folders: Folders) -> None:
-    intake = Intake(folders, LIMIT_BYTES)
+    intake = Intake(folders, LIMIT_BYTES, FULL_AUDIO)
     event = audio_event(os.urandom(2 * MIB))
     intake.feed(event[:MIB])
     intake.discard()
@@ -655,7 +655,7 @@ def test_a_body_given_up_half_way_leaves_nothing_and_takes_nothing_more(folders:
 def test_giving_up_waits_for_the_thread_that_still_works(folders: Folders) -> None:
     pieces = in_pieces(audio_event(os.urandom(8 * MIB)), 256 * 1024)
     for _ in range(10):
-        intake = Intake(folders, LIMIT_BYTES)
+        intake = Intake(folders, LIMIT_BYTES, FULL_AUDIO)
         worker = threading.Thread(target=lambda intake=intake: [intake.feed(piece) for piece in pieces])
         worker.start()
         intake.discard()
@@ -723,10 +723,11 @@ def test_a_crash_leaves_only_what_the_next_start_sweeps(folders: Folders) -> Non
 import base64, os, sys
 from pathlib import Path
 from offhook.sealing import KeyRing
-from offhook.voice.elevenlabs.body import Intake
+from offhook.voice.body import Intake
+from offhook.voice.elevenlabs.envelope import FULL_AUDIO
 from offhook.voice.parts import Folders
 folders = Folders(Path(sys.argv[1]), Path(sys.argv[2]), KeyRing([b"k" * 32]))
-intake = Intake(folders, 1 << 20)
+intake = Intake(folders, 1 << 20, FULL_AUDIO)
 for _ in range(20):
     intake.feed(b'"' + base64.b64encode(os.urandom(1 << 20)) + b'\\\\n",')
 os._exit(9)
@@ -744,10 +745,11 @@ def test_a_quarter_of_a_gibibyte_needs_no_memory(tmp_path: Path) -> None:
 import hashlib, resource, sys
 from pathlib import Path
 from offhook.sealing import KeyRing
-from offhook.voice.elevenlabs.body import Intake
+from offhook.voice.body import Intake
+from offhook.voice.elevenlabs.envelope import FULL_AUDIO
 from offhook.voice.parts import Folders
 folders = Folders(Path(sys.argv[1]) / "r", Path(sys.argv[1]) / "b", KeyRing([b"k" * 32]))
-intake = Intake(folders, 16 << 20)
+intake = Intake(folders, 16 << 20, FULL_AUDIO)
 intake.feed(b'{"type":"post_call_audio","data":{"conversation_id":"c","full_audio":"')
 piece = b"QUJD" * 65_280
 begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -32,11 +32,11 @@ from offhook.store import events as event_rows
 from offhook.store import organizations
 from offhook.store.database import Database
 from offhook.store.tables import contacts
-from offhook.voice.elevenlabs.body import Intake
-from offhook.voice.elevenlabs.envelope import read_envelope
-from offhook.voice.elevenlabs.recording import full_audio
+from offhook.voice.body import Intake
+from offhook.voice.elevenlabs.envelope import FULL_AUDIO, read_envelope
 from offhook.voice.elevenlabs.signature import read_signature
 from offhook.voice.parts import Folders
+from offhook.voice.recording import find_recording
 from offhook.webhooks import post_call
 from offhook.webhooks.arrival import Arrival, UnprovenQuota
 from offhook.webhooks.requests import TurnedAway
@@ -300,10 +300,10 @@ def test_spite_costs_little_more_than_its_own_size_to_read(body: bytes) -> None:
 def test_a_million_strings_that_read_like_the_recording_are_not_tried_one_by_one() -> None:
     body = b'{"full_audio":"QUJD","a":[' + b'"QUJD",' * 600_000 + b"0]}"
     begun = time.process_time()
-    assert full_audio(body, []) is None
+    assert find_recording(body, [], FULL_AUDIO) is None
     assert time.process_time() - begun < 1
     few = b'{"a":[' + b'"QUJD",' * 100 + b'0],"full_audio":"QUJD"}'
-    assert (few.rindex(b"Q"), few.rindex(b"D") + 1) == full_audio(few, [])
+    assert (few.rindex(b"Q"), few.rindex(b"D") + 1) == find_recording(few, [], FULL_AUDIO)
 
 
 def test_a_signature_header_with_thousands_of_digests_is_none() -> None:
@@ -316,7 +316,7 @@ class Sending:
 
     def __init__(self, quota: UnprovenQuota, folder: Path) -> None:
         folders = Folders(folder / "recordings", folder / "bodies", KeyRing([b"k" * 32]))
-        self.arrival: Arrival[Any] = Arrival(Intake(folders, 16 * MIB), quota, self._nobody)
+        self.arrival: Arrival[Any] = Arrival(Intake(folders, 16 * MIB, FULL_AUDIO), quota, self._nobody)
 
     def _nobody(self) -> None:
         return None

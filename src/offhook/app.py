@@ -11,6 +11,7 @@ from offhook.contexts import Contexts
 from offhook.deps import Deps
 from offhook.directory import Directory
 from offhook.effects import kinds
+from offhook.fetching import Fetching
 from offhook.inbox import Inbox
 from offhook.ledger import Ledger
 from offhook.personalization import Personalization
@@ -92,6 +93,10 @@ def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
     database = open_database(settings, is_server=is_server)
     directory = Directory(database, keys, now)
     contexts = Contexts(database, settings.redis_url)
+    inbox = Inbox(database, Spool(settings.spool_dirs, keys), keys, budget_s=settings.accept_budget_ms / 1000)
+    fetching = Fetching(
+        database, keys, folders, inbox, now, reach=settings.reach, limit_bytes=settings.recording_limit_mib * _MIB
+    )
     return Deps(
         settings=settings,
         now=now,
@@ -100,11 +105,11 @@ def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
         database=database,
         directory=directory,
         contexts=contexts,
-        inbox=Inbox(database, Spool(settings.spool_dirs, keys), keys, budget_s=settings.accept_budget_ms / 1000),
+        inbox=inbox,
         personalization=Personalization(
             database, directory, contexts, budget_s=settings.greeting_budget_ms / 1000, now=now
         ),
         projector=Projector(database, keys, directory, contexts, folders, now),
-        ledger=Ledger(database, kinds(), now),
+        ledger=Ledger(database, kinds(fetching), now),
         refusals=Refusals(),
     )

@@ -3,9 +3,12 @@
 A row here is a name and how it is brought about; the ledger (ledger.py) leases, retries and gives up.
 """
 
+from offhook.fetching import WITHIN_S, Fetching
 from offhook.ledger import Kind
 
 
-def kinds() -> dict[str, Kind]:
+def kinds(fetching: Fetching) -> dict[str, Kind]:
     """By the name that rows of store.tables.effects bear; a row whose kind is not here waits for an offhook that knows it."""
-    return {}
+    return {
+        "fetch_recording": Kind(fetching.fetch_recording, within_s=WITHIN_S + 60),
+    }

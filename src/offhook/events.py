@@ -10,6 +10,8 @@ from typing import Final, Literal
 import msgspec
 
 PERSONALIZATION: Final = "personalization"  #: source and type of the requests that make a context, and no call
+INGEST: Final = "ingest"  #: source and type of calls that a program told us of
+INGEST_RECORDING: Final = "ingest_recording"  #: type of the recording of such a call, fetched from where it said
 UNASSIGNED = "0" * 24  #: the organisation of what belongs to none yet; not NULL, because NULLs never conflict in a key
 
 Source = Literal["webhook", "reconciled", "spool", "ingest", "personalization", "tool"]

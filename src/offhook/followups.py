@@ -19,3 +19,9 @@ def after_call(call: Mapping[str, Any]) -> list[Wish]:
         of_call = {"org_id": call["org_id"], "call_id": call["id"]}
         wishes.append(Wish(kind="missed_call_text", key=call["id"], **of_call))
     return wishes
+
+
+def fetch_recording(call: Mapping[str, Any], *, event_id: str, key: str) -> Wish:
+    """*event_id* is the event that says where the recording is: its body is sealed, this row is not."""
+    of_call = {"org_id": call["org_id"], "call_id": call["id"]}
+    return Wish(kind="fetch_recording", key=key, payload={"event": event_id}, **of_call)

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from offhook.errors import Mistake
+from offhook.outgoing import Reach
 from offhook.sealing import KeyRing
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -43,16 +44,28 @@ class Settings(BaseSettings):
     allowed_senders: Words = ()
     trusted_proxies: Words = ()
     body_limit_mib: int = Field(default=16, ge=1, le=512)
+    recording_limit_mib: int = Field(default=256, ge=1, le=4096)
+    outgoing_networks: Words = ()
+    outgoing_ports: Words = ()
     unproven_quota_mib: int = Field(default=4096, ge=16)
     accept_budget_ms: int = Field(default=750, ge=50, le=10_000)
     greeting_budget_ms: int = Field(default=1000, ge=50, le=5_000)
 
-    @field_validator("spool_dir", "allowed_senders", "trusted_proxies", mode="before")
+    @field_validator(
+        "spool_dir", "allowed_senders", "trusted_proxies", "outgoing_networks", "outgoing_ports", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
-    @field_validator("allowed_senders", "trusted_proxies")
+    @field_validator("outgoing_ports")
+    @classmethod
+    def _readable_ports(cls, words: Sequence[str]) -> Sequence[str]:
+        if any(not (word.isascii() and word.isdigit() and 0 < int(word) < 65_536) for word in words):
+            raise ValueError("ports are numbers up to 65535")
+        return words
+
+    @field_validator("allowed_senders", "trusted_proxies", "outgoing_networks")
     @classmethod
     def _readable_networks(cls, words: Sequence[str]) -> Sequence[str]:
         for word in words:
@@ -141,6 +154,12 @@ class Settings(BaseSettings):
     def allowed_networks(self) -> tuple[Network, ...]:
         words = [egress for word in self.allowed_senders for egress in _spelled_out(word)]
         return tuple(ipaddress.ip_network(word, strict=False) for word in words)
+
+    @property
+    def reach(self) -> Reach:
+        """Where requests may go whose address somebody else chose."""
+        networks = tuple(ipaddress.ip_network(word, strict=False) for word in self.outgoing_networks)
+        return Reach(networks, frozenset(map(int, self.outgoing_ports)))
 
     @property
     def trusted_networks(self) -> tuple[Network, ...]:

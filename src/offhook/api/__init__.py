@@ -10,9 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from offhook import __version__
-from offhook.api import audio, calls, contacts, events, memory, notes, openapi, refusals, shapes, variables
+from offhook.api import audio, calls, contacts, events, ingest, memory, notes, openapi, refusals, shapes, variables
 from offhook.api.errors import HANDLERS, error_answer
 from offhook.deps import Deps
+from offhook.voice.external import IngestedCall
 
 router = APIRouter()
 
@@ -36,6 +37,16 @@ def _serve(
 
 
 _serve("GET", "/api/calls/history", calls.history, shapes.CallList)
+_serve("GET", "/api/calls/statistics", calls.call_statistics, shapes.StatisticsAnswer)
+_serve(
+    "POST",
+    "/api/calls/ingest",
+    ingest.ingest,
+    shapes.IngestAnswer,
+    status=201,
+    body=IngestedCall,
+    answers=openapi.ingest_answers(shapes.IngestAnswer),
+)
 _serve("GET", "/api/calls/{callId}", calls.one_call, shapes.CallAnswer)
 _serve("GET", "/api/calls/{callId}/recording", calls.recording, shapes.RecordingAnswer)
 _serve("GET", "/api/calls/{callId}/audio", audio.audio, answers=openapi.AUDIO_ANSWERS, opens_with=openapi.SIGNED_LINK)
@@ -61,6 +72,9 @@ _serve("PUT", _VARIABLES, variables.declare_variables, shapes.VariableList, body
 _serve("GET", _OF_AGENT, variables.list_agent_variables, shapes.VariableList)
 _serve("PUT", _OF_AGENT, variables.declare_agent_variables, shapes.VariableList, body=variables.Variables)
 _serve("GET", "/api/contact-notes", notes.contact_notes, shapes.NoteList)
+_serve("POST", "/api/contact-notes", notes.add_note, shapes.NoteAnswer, status=201, body=notes.NewNote)
+_serve("PATCH", "/api/contact-notes/{noteId}", notes.change_note, shapes.NoteAnswer, body=notes.NoteChanges)
+_serve("DELETE", "/api/contact-notes/{noteId}", notes.delete_note, status=204)
 _serve("GET", "/api/events", events.list_events, shapes.EventList)
 _serve("GET", "/api/events/{eventId}", events.one_event, shapes.EventAnswer)
 _serve("POST", "/api/events/{eventId}/replay", events.replay, shapes.EventReplayed, status=201)

@@ -23,7 +23,7 @@ async def read_body(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _named(str(error)) from None
+        raise unusable(str(error)) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadInput("The body is not readable JSON.") from None
 
@@ -37,7 +37,8 @@ async def _bounded(request: Request) -> bytes:
     return bytes(body)
 
 
-def _named(said: str) -> BadInput:
+def unusable(said: str) -> BadInput:
+    """What msgspec *said* of a value that cannot be, by the value's name."""
     missing = _MISSING.match(said)
     if missing:
         return BadInput(f"{missing[1]} is required.", details={"field": missing[1]})

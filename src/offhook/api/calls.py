@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import Query, Request
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from offhook import recordings
 from offhook.api import shapes
@@ -12,7 +12,7 @@ from offhook.api.queries import CallId, FilterId, Moment, Nothing, Page, Words, 
 from offhook.api.shapes import Json
 from offhook.deps import Deps
 from offhook.errors import NotFound
-from offhook.store import calls
+from offhook.store import calls, statistics
 from offhook.voice.contract import CallStatus, Direction
 
 
@@ -43,6 +43,21 @@ async def history(deps: Here, key: Reader, asked: Annotated[History, Query()]) -
     page = await deps.database.read(calls.page, key.org_id, wanted, **asked.bounds)
     listed = [shapes.call(row, page.recordings.get(row.id, ())) for row in page.rows]
     return Json(shapes.CallList(calls=listed, total=page.total))
+
+
+class Period(BaseModel):
+    start_date: Moment | Nothing = Field(
+        None, alias="startDate", description="Started then or later; without an offset in the organisation's time zone."
+    )
+    end_date: Moment | Nothing = Field(None, alias="endDate", description="Started before then.")
+
+
+async def call_statistics(deps: Here, key: Reader, asked: Annotated[Period, Query()]) -> Json:
+    """How many calls there were, of each status, and how long they lasted."""
+    zone = _zone(deps, key.org_id)
+    since, until = unix(asked.start_date, zone, "startDate"), unix(asked.end_date, zone, "endDate")
+    tallies = await deps.database.read(statistics.by_status, key.org_id, since=since, until=until)
+    return Json(shapes.StatisticsAnswer(statistics=shapes.statistics(tallies)))
 
 
 async def one_call(deps: Here, key: Reader, call_id: CallId) -> Json:

@@ -36,6 +36,19 @@ AUDIO_ANSWERS: dict[int, dict[str, Any]] = {
     416: {"description": "The range lies behind the end", "content": _ERROR},
 }
 
+
+def ingest_answers(answer: type[msgspec.Struct]) -> dict[int, dict[str, Any]]:
+    """A call that was here before, and one that is too much."""
+    content = {"application/json": {"schema": _ref(answer)}}
+    return {
+        200: {"description": "The same call was here before", "content": content},
+        413: {
+            "description": "Longer than OFFHOOK_RECORDING_LIMIT_MIB or OFFHOOK_BODY_LIMIT_MIB allows",
+            "content": _ERROR,
+        },
+    }
+
+
 #: A link is enough to hear a recording.
 SIGNED_LINK = {
     "signedLink": {"type": "apiKey", "in": "query", "name": "signature", "description": "The query of a link."}

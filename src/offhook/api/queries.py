@@ -67,6 +67,7 @@ ContactId = Annotated[str, Path(alias="contactId"), AfterValidator(_path_id), Wi
 EventId = Annotated[str, Path(alias="eventId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
 OrganizationId = Annotated[str, Path(alias="organizationId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
 AgentId = Annotated[str, Path(alias="agentId", pattern="^[!-~]{1,200}$")]
+NoteId = Annotated[str, Path(alias="noteId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
 FilterId = Annotated[str, BeforeValidator(_filter_id), WithJsonSchema(_HEX_ID)]
 Words = Annotated[str, Field(max_length=200), AfterValidator(_without_nul)]
 Moment = Annotated[

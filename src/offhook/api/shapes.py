@@ -19,6 +19,7 @@ from offhook.memory import Remembered
 from offhook.refusals import Refusal
 from offhook.rules import Variable, VariableType
 from offhook.store.contacts import Contact as StoredContact
+from offhook.store.statistics import Tally, together
 from offhook.voice.contract import CallStatus, Channel, Direction, Turn
 
 Number = int | float
@@ -209,6 +210,36 @@ class RecordingAnswer(Success):
     to_number: str | None = msgspec.field(name="to")
 
 
+class StatusStatistics(Shape):
+    """Calls of one status."""
+
+    count: int
+    total_duration: Seconds
+    avg_duration: Seconds
+
+
+class Statistics(Shape):
+    """How many calls, and how long; a call whose duration nobody knows counts as 0 s."""
+
+    total_calls: int
+    total_duration: Seconds
+    average_duration: Seconds
+    by_status: Annotated[dict[str, StatusStatistics], means("Of each status that occurs.")]
+
+
+class StatisticsAnswer(Success):
+    statistics: Statistics
+
+
+class NoteAnswer(Success):
+    data: Note
+
+
+class IngestAnswer(Success, omit_defaults=False):
+    call_id: str
+    deduplicated: Annotated[bool | msgspec.UnsetType, means("The same call was here before.")] = msgspec.UNSET
+
+
 class NoteList(Success):
     data: list[Note]
     total: int
@@ -328,6 +359,25 @@ def recording_answer(call: sa.Row[Any], kept: sa.Row[Any], audio_url: str) -> Re
 
 
 _said = msgspec.json.Decoder(list[Said])
+
+
+def statistics(tallies: dict[str, Tally]) -> Statistics:
+    whole = together(tallies)
+    return Statistics(
+        total_calls=whole.count,
+        total_duration=_rounded(whole.total_s),
+        average_duration=_rounded(whole.average_s),
+        by_status={
+            status: StatusStatistics(tally.count, _rounded(tally.total_s), _rounded(tally.average_s))
+            for status, tally in sorted(tallies.items())
+        },
+    )
+
+
+def _rounded(seconds: float) -> Number:
+    rounded = number(round(seconds, 2))
+    assert rounded is not None
+    return rounded
 
 
 def contact(person: StoredContact) -> Contact:

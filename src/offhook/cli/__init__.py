@@ -65,6 +65,7 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("demo", "offhook.simulator.demo:demo", "Run a server with a demo organisation and calls.", _DEMO_EXAMPLES),
     ("simulate", "offhook.simulator.command:simulate", "Send realistic calls to any offhook.", _SIMULATE_EXAMPLES),
     ("org", "offhook.cli.org:app", "Organisations and their secrets.", None),
+    ("key", "offhook.cli.key:app", "The API keys of an organisation.", None),
     ("number", "offhook.cli.number:app", "The telephone numbers of an organisation.", None),
     ("agent", "offhook.cli.agent:app", "The ElevenLabs agents of an organisation.", None),
     ("contact", "offhook.cli.contact:app", "The people who ring.", None),

@@ -22,6 +22,7 @@ from offhook.sealing import KeyRing
 from offhook.store import events as event_rows
 from offhook.store import projections
 from offhook.store.database import Database
+from offhook.store.effects import Wish
 from offhook.store.people import Person
 from offhook.store.projections import Begun, Projection
 from offhook.voice.contract import CallEnded, CallFailed
@@ -133,6 +134,7 @@ def _rows(conversation: Conversation, folded: Folded) -> dict[str, Any]:
         org_id=conversation.org_id,
         number=folded.number,
         external_id=folded.user_id,
+        name=folded.contact_name,
         seen_at=folded.call["created_at"],
     )
     return {
@@ -140,5 +142,10 @@ def _rows(conversation: Conversation, folded: Folded) -> dict[str, Any]:
         "note": note,
         "recordings": [{**msgspec.structs.asdict(recording), **of_call} for recording in folded.recordings],
         "person": person,
-        "wishes": followups.after_call(folded.call),
+        "wishes": [*followups.after_call(folded.call), *_fetches(folded)],
     }
+
+
+def _fetches(folded: Folded) -> list[Wish]:
+    call = folded.call
+    return [followups.fetch_recording(call, event_id=one.event_id, key=one.key) for one in folded.to_fetch]

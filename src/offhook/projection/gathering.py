@@ -9,13 +9,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from offhook.events import Audio, Event, RecordingState, recording_id
-from offhook.voice.contract import CallEnded, CallFailed, Other, Telling
+from offhook.events import INGEST, INGEST_RECORDING, Audio, Event, RecordingState, derived_id, recording_id
+from offhook.voice import external
+from offhook.voice.contract import CallEnded, CallFailed, Other, Provider, RecordingArrived, Telling
 from offhook.voice.elevenlabs.translation import translated
 
 W = TypeVar("W", CallEnded, CallFailed)
 
 _LONGEST_ID = 256
+_EXTERNAL = frozenset((INGEST, INGEST_RECORDING))  #: types; every other is a word of ElevenLabs'
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +33,19 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
 
 
+class ToFetch(msgspec.Struct, frozen=True):
+    """A recording that is somewhere else."""
+
+    event_id: str  #: of the event whose body says where
+    key: str  #: the same for the same address of the same call
+
+
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """What the events of one conversation say together; numbers are still as they were spelled."""
 
     call_id: str
     org_id: str
+    provider: Provider = "elevenlabs"
     conversation_id: str | None
     agent_id: str | None
     heard_at: float  #: unix; when the first of the events came
@@ -43,6 +53,7 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     ended: CallEnded | None  #: without what is stored as JSON, which follows below
     failed: CallFailed | None
     recordings: tuple[Recording, ...]
+    to_fetch: tuple[ToFetch, ...] = ()
     transcript: str  #: JSON, as are the next
     analysis: str | None
     variables: str | None
@@ -56,7 +67,7 @@ class _Heard(NamedTuple):
 
 def gather(events: Iterable[Event]) -> Gathered | None:
     """What *events* say of their call; None when none of them makes one. Unreadable for a body that is not JSON."""
-    words = [(event, translated(event.type, event.body)) for event in _in_order(events)]
+    words = [(event, _word_of(event)) for event in _in_order(events)]
     heard = [_Heard(event, word) for event, word in words if not isinstance(word, Other)]
     if not heard:
         return None
@@ -67,6 +78,7 @@ def gather(events: Iterable[Event]) -> Gathered | None:
     return Gathered(
         call_id=first.call_id,
         org_id=first.org_id,
+        provider="external" if first.type in _EXTERNAL else "elevenlabs",
         conversation_id=first.conversation_id,
         agent_id=_agent_id(heard),
         heard_at=min(one.event.received_at for one in heard),
@@ -74,11 +86,17 @@ def gather(events: Iterable[Event]) -> Gathered | None:
         ended=ended and msgspec.structs.replace(ended, transcript=None, analysis=None, variables=None, details=None),
         failed=failed and msgspec.structs.replace(failed, details=None),
         recordings=_recordings(heard),
+        to_fetch=_to_fetch(heard),
         transcript=_json(said.transcript) or "[]",
         analysis=_json(said.analysis),
         variables=_json(said.variables),
         details=_json(said.details if ended else tried.details),
     )
+
+
+def _word_of(event: Event) -> Telling | Other:
+    tell = external.told if event.type in _EXTERNAL else translated
+    return tell(event.type, event.body)
 
 
 def _in_order(events: Iterable[Event]) -> list[Event]:
@@ -127,6 +145,15 @@ def _recordings(heard: Sequence[_Heard]) -> tuple[Recording, ...]:
     for event, _ in heard:
         if event.audio is not None and event.audio.sha256 not in found:
             found[event.audio.sha256] = _recording(event, event.audio)
+    return tuple(found.values())
+
+
+def _to_fetch(heard: Sequence[_Heard]) -> tuple[ToFetch, ...]:
+    found: dict[str, ToFetch] = {}
+    for event, word in heard:
+        if not isinstance(word, RecordingArrived) and word.recording_url:
+            key = derived_id("fetch", event.call_id or "", word.recording_url)
+            found.setdefault(key, ToFetch(event.id, key))
     return tuple(found.values())
 
 

@@ -11,7 +11,7 @@ import msgspec
 from offhook.contexts import Context
 from offhook.events import note_id
 from offhook.phone import caller_and_called
-from offhook.projection.gathering import Gathered, Recording, id_of
+from offhook.projection.gathering import Gathered, Recording, ToFetch, id_of
 from offhook.voice.contract import CallEnded, CallFailed, CallStatus, Channel, Direction
 
 AI_SUMMARY = "ai_summary"  #: the type of the projection's own notes
@@ -32,8 +32,10 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     call: dict[str, Any]  #: values of store.tables.calls, but for contact_id and updated_at
     note: Note | None
     recordings: tuple[Recording, ...]
+    to_fetch: tuple[ToFetch, ...]
     number: str | None  #: the person's, E.164
     user_id: str | None  #: the person's, in the words of whoever started the conversation
+    contact_name: str | None  #: the person's, for a contact that has no name yet
 
 
 def settle(gathered: Gathered, context: Context | None, country: str) -> Folded:
@@ -44,19 +46,19 @@ def settle(gathered: Gathered, context: Context | None, country: str) -> Folded:
     """
     who = parties(gathered, context, country)
     person, ours = who.person or _cut(who.person_spelled), who.ours or _cut(who.ours_spelled)
-    ended = gathered.ended or CallEnded()
+    ended, failed = gathered.ended or CallEnded(), gathered.failed or CallFailed()
     return Folded(
         call={
             "id": gathered.call_id,
             "org_id": gathered.org_id,
-            "provider": "elevenlabs",
+            "provider": gathered.provider,
             "provider_call_id": gathered.conversation_id,
             "direction": who.direction,
             "from_number": ours if who.direction == "outbound" else person,
             "to_number": person if who.direction == "outbound" else ours,
             "channel": _channel(gathered, context),
             "agent_id": gathered.agent_id or (context and context.agent_id),
-            "agent_name": ended.agent_name,
+            "agent_name": ended.agent_name or failed.agent_name,
             "title": ended.title,
             "summary": ended.summary,
             "is_successful": ended.is_successful,
@@ -72,8 +74,10 @@ def settle(gathered: Gathered, context: Context | None, country: str) -> Folded:
         },
         note=_note(gathered),
         recordings=gathered.recordings,
+        to_fetch=gathered.to_fetch,
         number=who.person,
         user_id=ended.user_id,
+        contact_name=ended.contact_name or failed.contact_name,
     )
 
 
@@ -159,13 +163,14 @@ def _times(gathered: Gathered) -> dict[str, float | None]:
     answered_at = ended.answered_at
     if answered_at is None and gathered.ended and not ended.has_failed:
         answered_at = ended.started_at
-    begun_at = answered_at or ended.started_at
+    started_at = ended.started_at or failed.started_at
+    begun_at = answered_at or started_at
     return {
-        "started_at": ended.started_at,
+        "started_at": started_at,
         "answered_at": answered_at,
         "ended_at": None if begun_at is None or duration_s is None else begun_at + duration_s,
         "duration_s": duration_s,
-        "happened_at": ended.started_at or gathered.heard_at,
+        "happened_at": started_at or gathered.heard_at,
     }
 
 

@@ -213,6 +213,37 @@ def rotate(
     return Rotated(id=new_id, older_expire_at=until)
 
 
+def add_api_key(
+    tx: sa.Connection, keys: KeyRing, org_id: str, value: str, *, label: str, scopes: Sequence[Scope], now: float
+) -> str:
+    """One more API key, for another program; its id. Mistake when the organisation has a valid one of that *label*."""
+    if any(key.label == label for key in api_keys_of(tx, org_id, now)):
+        raise Mistake(f"There is a key {label!r} already: `offhook key revoke` takes it away, or choose another label.")
+    id = _add_secret(tx, keys, org_id, "api_key", value, now, scopes=scopes, label=label)
+    _raise_version(tx)
+    return id
+
+
+def api_keys_of(tx: sa.Connection, org_id: str, now: float) -> list[Secret]:
+    """The API keys that are valid, newest first."""
+    return [
+        one
+        for one in secrets_of(tx, org_id)
+        if one.kind == "api_key" and (one.expires_at is None or one.expires_at > now)
+    ]
+
+
+def revoke_api_key(tx: sa.Connection, org_id: str, id_or_label: str, now: float) -> Secret:
+    """Close one API key at once; Mistake when there is none that is called so."""
+    valid = api_keys_of(tx, org_id, now)
+    found = next((one for one in valid if id_or_label and id_or_label in (one.id, one.label)), None)
+    if found is None:
+        raise Mistake(f"There is no valid key {id_or_label!r}: `offhook key list` shows those that there are.")
+    tx.execute(sa.update(secrets).where(secrets.c.id == found.id).values(expires_at=now))
+    _raise_version(tx)
+    return msgspec.structs.replace(found, expires_at=now)
+
+
 def lend_tool_secret(
     tx: sa.Connection, keys: KeyRing, org_id: str, value: str, label: str, now: float, lasts_s: float
 ) -> None:

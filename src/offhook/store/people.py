@@ -27,6 +27,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str
     number: str | None = None  #: E.164
     external_id: str | None = None  #: the provider's user id
+    name: str | None = None  #: for a contact that has none yet
     seen_at: float  #: unix; when a person who is new came
 
     @property
@@ -52,6 +53,15 @@ def resolve_people(tx: sa.Connection, people: Sequence[Person]) -> list[str | No
     ids = [known.contact_of(person) for person in people]
     replaced = known.write_news()
     return [replaced.get(id, id) if id else None for id in ids]
+
+
+def name_stranger(tx: sa.Connection, contact_id: str, name: str, now: float) -> None:
+    """Call a contact *name*, if nobody has said yet what it is called."""
+    first, _, last = name.replace("\0", "").strip().partition(" ")
+    is_stranger = contacts.c.id == contact_id, contacts.c.first_name.is_(None), contacts.c.last_name.is_(None)
+    called = {"first_name": first or None, "last_name": last.strip() or None, "updated_at": now}
+    if first and tx.execute(contacts.update().where(*is_stranger).values(called)).rowcount:
+        contact_rows.stamp_search_text(tx, contact_id)
 
 
 class _Known:

@@ -9,6 +9,7 @@ import msgspec
 
 Direction = Literal["inbound", "outbound"]
 Channel = Literal["phone", "web", "whatsapp", "sms"]
+Provider = Literal["elevenlabs", "external"]
 FailureStatus = Literal["busy", "no-answer", "failed"]
 CallStatus = Literal["in-progress", "completed", "no-answer", "busy", "failed"]
 
@@ -80,6 +81,8 @@ class CallEnded(msgspec.Struct, frozen=True, kw_only=True):
     analysis: dict[str, Any] | None = None  #: as the provider gave it, scrubbed
     variables: dict[str, Any] | None = None  #: what prompt and tools could use during the call, scrubbed
     details: dict[str, Any] | None = None  #: what else the provider said, scrubbed
+    contact_name: str | None = None  #: who was on the line, for a contact that has no name yet
+    recording_url: str | None = None  #: where the recording can be fetched, when it does not come by itself
 
 
 class RecordingArrived(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,14 +95,18 @@ class CallFailed(msgspec.Struct, frozen=True, kw_only=True):
     """The call never became a conversation."""
 
     agent_id: str | None = None
+    agent_name: str | None = None
     call_sid: str | None = None
     status: FailureStatus | None = None
     failure: str | None = None  #: why, in the provider's words
     direction: Direction | None = None  #: None: outbound, such attempts are
     caller: str | None = None  #: as spelled
     called: str | None = None
+    started_at: float | None = None  #: unix
     duration_s: float | None = None
     details: dict[str, Any] | None = None  #: what else the provider said, scrubbed
+    contact_name: str | None = None  #: as in CallEnded, and so is the next
+    recording_url: str | None = None
 
 
 class CallerAnnounced(msgspec.Struct, frozen=True, kw_only=True):

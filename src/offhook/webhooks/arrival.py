@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
-from offhook.voice.elevenlabs.body import Body, Intake
+from offhook.voice.body import Body, Intake
 from offhook.voice.elevenlabs.envelope import Envelope, read_envelope
 from offhook.voice.elevenlabs.signature import Prover
 from offhook.voice.json_text import Unreadable

@@ -20,8 +20,8 @@ from offhook.logs import log
 from offhook.refusals import Check, Refusals
 from offhook.store import events as event_rows
 from offhook.store.database import Database
-from offhook.voice.elevenlabs.body import Body, Intake
-from offhook.voice.elevenlabs.envelope import Envelope
+from offhook.voice.body import Body, Intake
+from offhook.voice.elevenlabs.envelope import FULL_AUDIO, Envelope
 from offhook.voice.elevenlabs.payloads import EVENTS
 from offhook.voice.elevenlabs.signature import Signature, read_signature
 from offhook.voice.json_text import Unreadable
@@ -86,7 +86,9 @@ class PostCallDoor:
         knock = read_knock(scope, self._senders)
         signature = read_signature(knock.signature) if knock.signature is not None else None
         arrival = Arrival(
-            Intake(self._folders, self._body_limit_bytes), self._quota, partial(self._begin_trial, knock, signature)
+            Intake(self._folders, self._body_limit_bytes, FULL_AUDIO),
+            self._quota,
+            partial(self._begin_trial, knock, signature),
         )
         try:
             given = Answer(HTTPStatus.OK, await self._receive(knock, signature, arrival, receive))

@@ -15,6 +15,7 @@ from msgspec import Raw
 from offhook.phone import e164
 from offhook.voice import lenient
 from offhook.voice.json_text import Unreadable, decode
+from offhook.voice.recording import Place
 
 _NULL = Raw(b"null")
 _LATEST_S = 1e11  #: the year 5138; larger is milliseconds
@@ -100,6 +101,10 @@ def audio_text(body: bytes) -> bytes:
     """What stands between the quotes of full_audio, escapes and all; empty without one. Raises as read_envelope does."""
     top = _top(body)
     return _audio(top, _object(top.data))[1:-1]
+
+
+#: Where post-call events have their recording.
+FULL_AUDIO = Place(b"full_audio", audio_text)
 
 
 def _audio(top: _Fields, data: _Fields) -> bytes:

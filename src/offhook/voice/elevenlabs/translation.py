@@ -1,11 +1,8 @@
 """From ElevenLabs' payloads to offhook's words. Nothing in a body that is JSON may raise here."""
 
-import json
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar, get_args
-
-import msgspec
+from typing import Any, TypeVar, get_args
 
 from offhook.voice import json_text, lenient
 from offhook.voice.contract import (
@@ -24,11 +21,9 @@ from offhook.voice.contract import (
 from offhook.voice.elevenlabs import payloads
 from offhook.voice.elevenlabs.payloads import CarrierReport, Conversation, FullAudio, InitiationFailure, Metadata
 from offhook.voice.elevenlabs.scrub import scrubbed
+from offhook.voice.plain import decoded
 
 K = TypeVar("K")
-
-_ANY = msgspec.json.Decoder()
-_LONGEST_INT = 40
 
 _LATEST_S = 1e11  #: the year 5138; larger is milliseconds
 _LONGEST_S = 366 * 86_400.0
@@ -62,39 +57,6 @@ def translated(type: str, body: bytes) -> Telling | Other:
     if not isinstance(content, dict):
         raise json_text.Unreadable("The body is not a JSON object.")
     return read(_data(scrubbed(content)))
-
-
-def decoded(body: bytes) -> Any:
-    """*body* as plain values, U+0000 dropped from its texts, because no database takes it; Unreadable when it is not JSON."""
-    try:
-        content = json_text.decode(body, _ANY)
-    except json_text.Unreadable as refusal:
-        content = _decoded_patiently(body, refusal)
-    return _without_nul(content) if b"\\u0000" in body else content
-
-
-def _decoded_patiently(body: bytes, refusal: json_text.Unreadable) -> Any:
-    """A number beyond what a float can hold is JSON all the same, and costs no more than its own field."""
-    try:
-        return json.loads(json_text.mended(body), parse_constant=_refuse, parse_int=_parse_int)
-    except (ValueError, RecursionError):
-        raise refusal from None
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
-
-
-def _parse_int(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _LONGEST_INT else float(digits)
-
-
-def _without_nul(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
-    return [_without_nul(item) for item in value] if isinstance(value, list) else value
 
 
 def _data(content: dict[str, Any]) -> dict[str, Any]:

@@ -158,6 +158,9 @@ def upgrade() -> None:
     with op.batch_alter_table("agents", schema=None) as batch_op:
         batch_op.add_column(sa.Column("variables", sa.Text(), nullable=True))
 
+    with op.batch_alter_table("calls", schema=None) as batch_op:
+        batch_op.create_index("ix_calls_statistics", ["org_id", "happened_at", "status", "duration_s"], unique=False)
+
     # ### end Alembic commands ###
 
 

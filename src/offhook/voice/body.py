@@ -14,9 +14,9 @@ import msgspec
 from offhook.drafts import Draft, sync_folder
 from offhook.events import Audio, Part
 from offhook.voice.cut import Cut
-from offhook.voice.elevenlabs.recording import full_audio
 from offhook.voice.long_strings import LongStrings
 from offhook.voice.parts import Folders, rebuild
+from offhook.voice.recording import Place, find_recording
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -37,9 +37,10 @@ class Intake:
     the disk does not take it.
     """
 
-    def __init__(self, folders: Folders, limit_bytes: int) -> None:
-        """*limit_bytes*: how large the body may be without its recording."""
+    def __init__(self, folders: Folders, limit_bytes: int, place: Place) -> None:
+        """*limit_bytes*: how large the body may be without its recording; *place*: where it has that."""
         self._folders = folders
+        self._place = place
         self._limit_bytes = limit_bytes
         self._strings = LongStrings(folders, limit_bytes)
         self._kept: list[Draft] = []
@@ -135,10 +136,10 @@ class Intake:
             self._strings.let_go()
 
     def _recording(self) -> Cut | None:
-        """The cut that is full_audio; None without one, and of a body that is not to be read."""
+        """The cut that is the recording; None without one, and of a body that is not to be read."""
         if self._strings.overflow is not None:
             return None
-        found = full_audio(bytes(self._strings.stays), self._strings.cuts)
+        found = find_recording(bytes(self._strings.stays), self._strings.cuts, self._place)
         if isinstance(found, tuple):
             found = self._strings.cut_out(*found)
         return found if found and not found.is_empty and self._without(found) <= self._limit_bytes else None
