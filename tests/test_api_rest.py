@@ -167,6 +167,7 @@ SCOPES = {("GET", "/api/refusals"): "admin"}
 def table() -> list[tuple[str, str]]:
     """Every URL of the API, from the table that serves them."""
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
+    routes = [route for route in routes if route.endpoint.__name__ != "_methods_end_here"]
     return sorted((method, route.path) for route in routes for method in route.methods or ())
 
 

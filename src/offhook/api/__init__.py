@@ -36,6 +36,11 @@ def _serve(
         router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
 
+async def _methods_end_here(request: Request) -> Response:
+    """A word is no id: what /api/calls/{callId} serves, /api/calls/ingest does not."""
+    raise HTTPException(405)
+
+
 _serve("GET", "/api/calls/history", calls.history, shapes.CallList)
 _serve("GET", "/api/calls/statistics", calls.call_statistics, shapes.StatisticsAnswer)
 _serve(
@@ -47,6 +52,7 @@ _serve(
     body=IngestedCall,
     answers=openapi.ingest_answers(shapes.IngestAnswer),
 )
+router.add_api_route("/api/calls/ingest", _methods_end_here, methods=["GET", "HEAD"], include_in_schema=False)
 _serve("GET", "/api/calls/{callId}", calls.one_call, shapes.CallAnswer)
 _serve("GET", "/api/calls/{callId}/recording", calls.recording, shapes.RecordingAnswer)
 _serve("GET", "/api/calls/{callId}/audio", audio.audio, answers=openapi.AUDIO_ANSWERS, opens_with=openapi.SIGNED_LINK)
@@ -72,7 +78,15 @@ _serve("PUT", _VARIABLES, variables.declare_variables, shapes.VariableList, body
 _serve("GET", _OF_AGENT, variables.list_agent_variables, shapes.VariableList)
 _serve("PUT", _OF_AGENT, variables.declare_agent_variables, shapes.VariableList, body=variables.Variables)
 _serve("GET", "/api/contact-notes", notes.contact_notes, shapes.NoteList)
-_serve("POST", "/api/contact-notes", notes.add_note, shapes.NoteAnswer, status=201, body=notes.NewNote)
+_serve(
+    "POST",
+    "/api/contact-notes",
+    notes.add_note,
+    shapes.NoteAnswer,
+    status=201,
+    body=notes.NewNote,
+    answers=openapi.ID_ERRORS,
+)
 _serve("PATCH", "/api/contact-notes/{noteId}", notes.change_note, shapes.NoteAnswer, body=notes.NoteChanges)
 _serve("DELETE", "/api/contact-notes/{noteId}", notes.delete_note, status=204)
 _serve("GET", "/api/events", events.list_events, shapes.EventList)
@@ -106,7 +120,13 @@ def build(deps: Deps) -> FastAPI:
 async def _wrong_method(request: Request, error: Exception) -> Response:
     """405 with every method of the URL: Starlette knows of the first route only, and a URL here has one for each method."""
     assert isinstance(error, HTTPException)
-    routes = [route for route in router.routes if isinstance(route, APIRoute)]
-    allowed = sorted({m for route in routes if route.path_regex.match(request.url.path) for m in route.methods or ()})
+    allowed = sorted(_methods_of(request.url.path))
     headers = {"Allow": ", ".join(allowed)} if allowed else error.headers
     return error_answer(405, "This address does not serve that method.", code="method_not_allowed", headers=headers)
+
+
+def _methods_of(path: str) -> set[str]:
+    routes = [route for route in router.routes if isinstance(route, APIRoute) and route.include_in_schema]
+    named = [route for route in routes if route.path == path] or [one for one in routes if one.path_regex.match(path)]
+    methods = {method for route in named for method in route.methods or ()}
+    return methods | {"HEAD"} if "GET" in methods else methods

@@ -28,6 +28,10 @@ _ERRORS = {
 }
 _ID_ERRORS = {404: "There is nothing here with that id"}
 _BODY_ERRORS = {409: "It belongs to another contact already", 413: "The body is longer than 64 KiB"}
+#: Of ids that stand in a body.
+ID_ERRORS: dict[int, dict[str, Any]] = {
+    code: {"description": why, "content": _ERROR} for code, why in _ID_ERRORS.items()
+}
 #: Of a recording: parts of it, and what a player is told that has it or asks for too much.
 AUDIO_ANSWERS: dict[int, dict[str, Any]] = {
     200: {"description": "The whole recording", "content": {"audio/mpeg": _MP3}},
