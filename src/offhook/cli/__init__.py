@@ -51,6 +51,11 @@ Examples:
   offhook demo
   offhook demo --port 8080
 """
+_TWIN_EXAMPLES = """\
+Examples:
+  offhook twin
+  offhook twin --port 8081 --api-key secret --seed 7
+"""
 _SIMULATE_EXAMPLES = """\
 Examples:
   offhook simulate --org "Acme Corp" --calls 100
@@ -64,6 +69,7 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("worker", "offhook.cli.serving:worker", "Run the projection without HTTP (PostgreSQL).", _WORKER_EXAMPLE),
     ("demo", "offhook.simulator.demo:demo", "Run a server with a demo organisation and calls.", _DEMO_EXAMPLES),
     ("simulate", "offhook.simulator.command:simulate", "Send realistic calls to any offhook.", _SIMULATE_EXAMPLES),
+    ("twin", "offhook.twin.command:twin", "Serve an offline ElevenLabs, to develop against.", _TWIN_EXAMPLES),
     ("org", "offhook.cli.org:app", "Organisations and their secrets.", None),
     ("key", "offhook.cli.key:app", "The API keys of an organisation.", None),
     ("number", "offhook.cli.number:app", "The telephone numbers of an organisation.", None),
