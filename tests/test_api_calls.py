@@ -172,7 +172,7 @@ async def test_one_call_has_its_transcript_analysis_notes_and_context(api: Api) 
     answer = await api.get(f"/api/calls/{hex_id(1)}")
     call = answer.json()["call"]
     assert (200, True) == (answer.status_code, answer.json()["success"])
-    assert set(call) == KEYS | {"transcript", "analysis", "context", "details", "failure", "notes"}
+    assert set(call) == KEYS | {"transcript", "analysis", "context", "details", "failure", "notes", "toolUses"}
     assert {"role": "agent", "message": "Hello", "timestamp": 0} == call["transcript"][0]
     assert {"call_successful": "success"} == call["analysis"]
     assert {"caller_name": "Alex Morgan"} == call["context"]

@@ -303,6 +303,30 @@ def test_name_time_zone_and_country_are_changed(acme: dict[str, str], offhook: O
     assert changed == {key: offhook("org", "show", "Acme = Inc", "--json").json[key] for key in changed}
 
 
+def test_hours_and_holidays_are_decided_and_taken_back(acme: dict[str, str], offhook: Offhook) -> None:
+    decided = offhook("org", "set", "Acme Corp", "business-hours=sat 10-14", "holidays=12-25", "--json").json[
+        "settings"
+    ]
+    assert {"business_hours": {"sat": [{"begin": "10:00", "end": "14:00"}]}, "holidays": ["12-25"]} == decided
+    assert "10:00" in offhook("org", "show", "Acme Corp").out
+    taken_back = offhook("org", "set", "Acme Corp", "business-hours=default", "name=Acme", "--json").json
+    assert ("Acme", {"holidays": ["12-25"]}) == (taken_back["name"], taken_back["settings"])
+    assert "mon-fri 09:00-17:00" in offhook("org", "set", "Acme", "business-hours=always").sentence
+
+
+def test_staff_are_added_changed_listed_and_removed(acme: dict[str, str], offhook: Offhook) -> None:
+    sam = offhook("staff", "add", acme["id"], "Sam Lee", "--phone", "+1 416 555 0123", "--json").json
+    assert ("+14165550123", True, True) == (sam["phone"], sam["is_online"], sam["is_available"])
+    away = offhook("staff", "set", acme["id"], "Sam Lee", "--no-available", "--name", "Sam", "--json").json
+    assert ("Sam", True, False) == (away["name"], away["is_online"], away["is_available"])
+    assert [away] == offhook("staff", "list", acme["id"], "--json").json
+    assert "+14165550123" in offhook("staff", "list", acme["id"]).out
+    assert 2 == offhook("staff", "set", acme["id"], "Nobody", "--online").code
+    assert 2 == offhook("staff", "set", acme["id"], "Sam").code
+    assert 0 == offhook("staff", "remove", acme["id"], sam["id"]).code
+    assert [] == offhook("staff", "list", acme["id"], "--json").json
+
+
 def test_a_wrong_word_among_right_ones_changes_nothing(acme: dict[str, str], offhook: Offhook) -> None:
     assert 2 == offhook("org", "set", "Acme Corp", "name=Other", "country=Nowhere").code
     assert "Acme Corp" == offhook("org", "show", acme["id"], "--json").json["name"]
@@ -310,7 +334,9 @@ def test_a_wrong_word_among_right_ones_changes_nothing(acme: dict[str, str], off
 
 def test_every_key_is_listed_by_the_help(offhook: Offhook) -> None:
     shown = offhook("org", "set", "--help").out
-    assert [] == [key for key in ("name", "timezone", "country") if f"\n  {key} " not in shown]
+    assert [] == [
+        key for key in ("name", "timezone", "country", "business-hours", "holidays") if f"\n  {key} " not in shown
+    ]
 
 
 @pytest.mark.parametrize("secret", ["webhook-secret", "tool-secret", "api-key"])

@@ -45,7 +45,7 @@ def test_every_url_of_the_api_is_documented() -> None:
 
 
 def test_every_key_of_an_answer_of_the_api_is_documented() -> None:
-    page = (ROOT / "docs/api.md").read_text()
+    page = (ROOT / "docs/api.md").read_text() + (ROOT / "docs/tools.md").read_text()
     schemas = _openapi()["components"]["schemas"]
     keys = {
         key for name, schema in schemas.items() if not name.startswith("ElevenLabs") for key in schema["properties"]

@@ -23,11 +23,14 @@ from offhook.settings import Settings
 from offhook.spool import Spool
 from offhook.store import migrations
 from offhook.store.engine import open_database
+from offhook.tools import Tools
 from offhook.voice.parts import Folders
 from offhook.webhooks.arrival import UnprovenQuota
+from offhook.webhooks.filings import Filings
 from offhook.webhooks.greeting import PersonalizationDoor
 from offhook.webhooks.post_call import PostCallDoor
 from offhook.webhooks.requests import Senders
+from offhook.webhooks.tools import tool_doors
 
 _MIB = 1 << 20
 _UNPROVEN_MEMORY_BYTES = 256 * _MIB  #: for all bodies that nobody has proven yet
@@ -55,9 +58,10 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
         yield deps
 
 
-def build(deps: Deps) -> tuple[ASGIApp, PersonalizationDoor]:
-    """The ASGI application, and the door whose filings outlive its answers."""
+def build(deps: Deps) -> tuple[ASGIApp, Filings]:
+    """The ASGI application, and what it has yet to file when its last answer is sent."""
     settings = deps.settings
+    filings = Filings(deps.inbox)
     senders = Senders(settings.trusted_networks, settings.allowed_networks)
     post_call = PostCallDoor(
         senders=senders,
@@ -76,14 +80,22 @@ def build(deps: Deps) -> tuple[ASGIApp, PersonalizationDoor]:
     personalization = PersonalizationDoor(
         senders=senders,
         directory=deps.directory,
-        inbox=deps.inbox,
         personalization=deps.personalization,
+        filings=filings,
+        refusals=deps.refusals,
+        now=deps.now,
+    )
+    tools = tool_doors(
+        senders=senders,
+        directory=deps.directory,
+        tools=deps.tools,
+        filings=filings,
         refusals=deps.refusals,
         now=deps.now,
     )
     framework = api.build(deps)
-    framework.router.routes[:0] = doors(post_call, personalization)
-    return Entrance(post_call, personalization, framework), personalization
+    framework.router.routes[:0] = doors(post_call, personalization, tools)
+    return Entrance(post_call, personalization, tools, framework), filings
 
 
 def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
@@ -109,6 +121,7 @@ def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
         personalization=Personalization(
             database, directory, contexts, budget_s=settings.greeting_budget_ms / 1000, now=now
         ),
+        tools=Tools(database, directory, contexts, now=now),
         projector=Projector(database, keys, directory, contexts, folders, now),
         ledger=Ledger(database, kinds(fetching), now),
         refusals=Refusals(),

@@ -13,6 +13,7 @@ from offhook.refusals import Refusals
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
 from offhook.store.database import Database
+from offhook.tools import Tools
 from offhook.voice.parts import Folders
 
 
@@ -27,6 +28,7 @@ class Deps:
     contexts: Contexts
     inbox: Inbox
     personalization: Personalization
+    tools: Tools
     projector: Projector
     ledger: Ledger
     refusals: Refusals

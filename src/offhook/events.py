@@ -12,6 +12,8 @@ import msgspec
 PERSONALIZATION: Final = "personalization"  #: source and type of the requests that make a context, and no call
 INGEST: Final = "ingest"  #: source and type of calls that a program told us of
 INGEST_RECORDING: Final = "ingest_recording"  #: type of the recording of such a call, fetched from where it said
+TOOL: Final = "tool"  #: source and type of what an agent did during a call
+ASIDES: Final = frozenset({PERSONALIZATION, TOOL})  #: sources of what is said beside a call, and makes none
 UNASSIGNED = "0" * 24  #: the organisation of what belongs to none yet; not NULL, because NULLs never conflict in a key
 
 Source = Literal["webhook", "reconciled", "spool", "ingest", "personalization", "tool"]

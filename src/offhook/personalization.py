@@ -4,10 +4,9 @@ A caller hears nothing until we answer, so this reads and never writes; the requ
 and any delay, gives what a stranger is given: the call goes on without a name, and every declared variable has its default.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from prometheus_client import Counter
@@ -19,12 +18,11 @@ from offhook.directory import Directory, Organization
 from offhook.errors import Unavailable
 from offhook.events import PERSONALIZATION, Event
 from offhook.logs import log
+from offhook.patience import in_time
 from offhook.rules import Variable
 from offhook.store import memories
 from offhook.store.database import Database
 from offhook.variables import organization_name, person_name
-
-T = TypeVar("T")
 
 _MAX_USER_ID_CHARS = 256
 _BESIDE = ("caller_name", "caller_number", "org_name")
@@ -67,7 +65,7 @@ class Personalization:
         known = _Known()
         try:
             context = ringing(body, asked_at=context.asked_at, country=self._directory.country_of(org_id))
-            await _in_time(self._find_out(org_id, context, known), self._budget_s)
+            await in_time(self._find_out(org_id, context, known), self._budget_s)
             (_AS_KNOWN if known.is_match else _AS_STRANGER).inc()
         except TimeoutError:
             _AS_LATE.inc()
@@ -130,23 +128,6 @@ def _match(organization: Organization, context: Context, name: str | None) -> di
         return {}
     known = {"caller_name": name, "caller_number": context.caller, "org_name": organization_name(organization.name)}
     return {variable: value for variable, value in known.items() if value is not None}
-
-
-async def _in_time(question: Coroutine[Any, Any, T], budget_s: float) -> T:
-    """The answer, or TimeoutError after *budget_s*, even when *question* does not end when it is told to."""
-    asking = asyncio.ensure_future(question)
-    await asyncio.wait((asking,), timeout=budget_s)
-    if not asking.done():
-        asking.add_done_callback(_overhear)
-        asking.cancel()
-        raise TimeoutError
-    return asking.result()
-
-
-def _overhear(asking: "asyncio.Future[Any]") -> None:
-    """Nobody listens any more; an exception that nobody heard would be reported as an accident."""
-    if not asking.cancelled():
-        asking.exception()
 
 
 def _greeting(org_id: str, body: bytes, context: Context) -> Greeting:

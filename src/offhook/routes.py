@@ -1,22 +1,40 @@
 """Every URL of offhook, on one screen. The JSON API's router stands behind them."""
 
+from collections.abc import Mapping
+
 from starlette.routing import BaseRoute, Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offhook import health
 from offhook.webhooks.greeting import PersonalizationDoor
 from offhook.webhooks.post_call import PostCallDoor
+from offhook.webhooks.tools import ToolDoor
 
 _POST_CALL = "/api/webhook/elevenlabs"
 _PERSONALIZATION = "/api/webhook/elevenlabs/personalization"
+_TOOLS = {
+    f"/api/webhook/elevenlabs/tools/{tool}": tool
+    for tool in (
+        "check-availability",
+        "check-business-hours",
+        "lookup-contact",
+        "create-note",
+        "update-contact",
+        "send-sms",
+        "transfer",
+    )
+}
 _LIVE = "/api/health/live"
 
 
-def doors(post_call: PostCallDoor, personalization: PersonalizationDoor) -> list[BaseRoute]:
+def doors(
+    post_call: PostCallDoor, personalization: PersonalizationDoor, tools: Mapping[str, ToolDoor]
+) -> list[BaseRoute]:
     """What ElevenLabs and monitors call; `api/` lists what an API key opens."""
     return [
         Route(_POST_CALL, post_call, methods=["POST"]),
         Route(_PERSONALIZATION, personalization, methods=["POST"]),
+        *(Route(path, tools[tool], methods=["POST"]) for path, tool in _TOOLS.items()),
         Route(_LIVE, health.live),
         Route("/api/health/ready", health.ready),
         Route("/api/health", health.report),
@@ -30,10 +48,17 @@ class Entrance:
     FastAPI's layers around a route (telemetry, body limits, exceptions, routing) take 40 us, as long as filing an event.
     """
 
-    def __init__(self, post_call: PostCallDoor, personalization: PersonalizationDoor, framework: ASGIApp) -> None:
+    def __init__(
+        self,
+        post_call: PostCallDoor,
+        personalization: PersonalizationDoor,
+        tools: Mapping[str, ToolDoor],
+        framework: ASGIApp,
+    ) -> None:
         self._hot: dict[tuple[str, str], ASGIApp] = {
             ("POST", _POST_CALL): post_call,
             ("POST", _PERSONALIZATION): personalization,
+            **{("POST", path): tools[tool] for path, tool in _TOOLS.items()},
             ("GET", _LIVE): request_response(health.live),
         }
         self._framework = framework

@@ -55,7 +55,7 @@ def work(settings: Settings) -> None:
 async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
     async with house(settings, is_server=True, with_worker=with_worker) as deps:
         await asyncio.to_thread(deps.folders.sweep)
-        app, personalization = build(deps)
+        app, filings = build(deps)
         server = _Server(
             uvicorn.Config(
                 app,
@@ -76,7 +76,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bo
         host, port = listener.getsockname()[:2] if listener.family != socket.AF_UNIX else ("unix", 0)
         log.info("server.ready", host=host, port=port, database=deps.database.name)
         await server.serve(sockets=[listener])
-        await personalization.finish()
+        await filings.finish()
     log.info("server.stopped")
 
 

@@ -10,7 +10,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from offhook import __version__
-from offhook.api import audio, calls, contacts, events, ingest, memory, notes, openapi, refusals, shapes, variables
+from offhook.api import (
+    audio,
+    callbacks,
+    calls,
+    contacts,
+    events,
+    ingest,
+    memory,
+    notes,
+    openapi,
+    refusals,
+    shapes,
+    staff,
+    variables,
+)
 from offhook.api.errors import HANDLERS, error_answer
 from offhook.deps import Deps
 from offhook.voice.external import IngestedCall
@@ -89,6 +103,19 @@ _serve(
 )
 _serve("PATCH", "/api/contact-notes/{noteId}", notes.change_note, shapes.NoteAnswer, body=notes.NoteChanges)
 _serve("DELETE", "/api/contact-notes/{noteId}", notes.delete_note, status=204)
+_serve("GET", "/api/staff", staff.list_staff, shapes.StaffList)
+_serve("POST", "/api/staff", staff.add_colleague, shapes.StaffAnswer, status=201, body=staff.NewColleague)
+_serve("GET", "/api/staff/{staffId}", staff.one_colleague, shapes.StaffAnswer)
+_serve("PATCH", "/api/staff/{staffId}", staff.change_colleague, shapes.StaffAnswer, body=staff.ColleagueChanges)
+_serve("DELETE", "/api/staff/{staffId}", staff.remove_colleague, status=204)
+_serve("GET", "/api/callbacks", callbacks.list_callbacks, shapes.CallbackList)
+_serve(
+    "PATCH",
+    "/api/callbacks/{callbackId}",
+    callbacks.change_callback,
+    shapes.CallbackAnswer,
+    body=callbacks.CallbackChanges,
+)
 _serve("GET", "/api/events", events.list_events, shapes.EventList)
 _serve("GET", "/api/events/{eventId}", events.one_event, shapes.EventAnswer)
 _serve("POST", "/api/events/{eventId}/replay", events.replay, shapes.EventReplayed, status=201)

@@ -61,11 +61,11 @@ async def call_statistics(deps: Here, key: Reader, asked: Annotated[Period, Quer
 
 
 async def one_call(deps: Here, key: Reader, call_id: CallId) -> Json:
-    """One call with its transcript, analysis, notes and context."""
+    """One call with its transcript, analysis, notes, context and what the agent did."""
     whole = await deps.database.read(calls.whole, key.org_id, call_id)
     if whole is None:
         raise NotFound("There is no call with that id.")
-    return Json(shapes.CallAnswer(call=shapes.call_detail(whole.row, whole.recordings, whole.notes)))
+    return Json(shapes.CallAnswer(call=shapes.call_detail(whole.row, whole.recordings, whole.notes, whole.tool_uses)))
 
 
 async def recording(deps: Here, key: Reader, call_id: CallId, request: Request) -> Json:

@@ -1,8 +1,8 @@
 """The document at /openapi.json.
 
-The API's part follows from the code: its answers and bodies are the types that are encoded and decoded. The two webhook doors
-are no FastAPI routes; `webhooks.json` beside this file says of them what the user's own two documents say, and the answers
-that we add.
+The API's part follows from the code: its answers and bodies are the types that are encoded and decoded. The webhook doors
+are no FastAPI routes; `webhooks.json` beside this file says of two of them what the user's own documents say, and the
+answers that we add; tool_documents.py says the rest.
 """
 
 from collections.abc import Callable, Collection
@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from offhook import __version__
+from offhook.api import tool_documents
 from offhook.api.shapes import Json
 
 _REF = "#/components/schemas/{name}"
@@ -100,10 +101,10 @@ def document(app: FastAPI) -> dict[str, Any]:
     """The whole document, from the routes of *app* and the two doors."""
     written = get_openapi(title="offhook", version=__version__, summary=_SUMMARY, routes=app.routes)
     doors = msgspec.json.decode((resources.files(__package__) / "webhooks.json").read_bytes(), type=dict[str, Any])
-    written["paths"] = doors["paths"] | _tidied(written["paths"])
+    written["paths"] = doors["paths"] | tool_documents.paths() | _tidied(written["paths"])
     schemas = msgspec.json.schema_components(sorted(_described, key=lambda kind: kind.__name__), ref_template=_REF)[1]
     components = written["components"]
-    components["schemas"] = schemas | doors["components"]["schemas"]
+    components["schemas"] = schemas | tool_documents.schemas() | doors["components"]["schemas"]
     components["securitySchemes"] |= SIGNED_LINK | doors["components"]["securitySchemes"]
     return written
 

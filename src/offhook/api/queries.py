@@ -64,6 +64,8 @@ def _without_nul(text: str) -> str:
 #: In a path, an id that cannot be is one that is not: 404.
 CallId = Annotated[str, Path(alias="callId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
 ContactId = Annotated[str, Path(alias="contactId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
+StaffId = Annotated[str, Path(alias="staffId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
+CallbackId = Annotated[str, Path(alias="callbackId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
 EventId = Annotated[str, Path(alias="eventId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
 OrganizationId = Annotated[str, Path(alias="organizationId"), AfterValidator(_path_id), WithJsonSchema(_HEX_ID)]
 AgentId = Annotated[str, Path(alias="agentId", pattern="^[!-~]{1,200}$")]

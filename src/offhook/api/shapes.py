@@ -103,6 +103,17 @@ class Call(Shape):
     updated_at: Time
 
 
+class ToolUse(Shape):
+    """What the agent did during the call."""
+
+    tool: str
+    tool_call_id: str | None
+    request: Annotated[Any, means("As it came, without secrets.")]
+    answer: Annotated[Any, means("What the agent was told; null while it is under way.")]
+    took_ms: Annotated[Number | None, means("Milliseconds.")]
+    created_at: Time
+
+
 class CallDetail(Call):
     """A call with all that is known of it."""
 
@@ -114,6 +125,32 @@ class CallDetail(Call):
     details: Annotated[dict[str, Any] | None, means("What else the provider said.")]
     failure: Annotated[str | None, means("Why there was no conversation, in the provider's words.")]
     notes: list[Note]
+    tool_uses: Annotated[list[ToolUse], means("Oldest first; of very many the first 200.")]
+
+
+class Colleague(Shape):
+    """Somebody to whom an agent may hand a call over."""
+
+    id: str = msgspec.field(name="_id")
+    name: str
+    phone_number: Annotated[str | None, means("E.164.")]
+    is_online: bool
+    is_available: bool
+    created_at: Time
+    updated_at: Time
+
+
+class Callback(Shape):
+    """Somebody who wants to be rung back."""
+
+    id: str = msgspec.field(name="_id")
+    call_id: str | None
+    contact_id: str | None
+    phone_number: Annotated[str | None, means("E.164; null when it was withheld.")]
+    reason: str | None
+    status: Literal["open", "done"]
+    created_at: Time
+    updated_at: Time
 
 
 class Contact(Shape):
@@ -177,7 +214,7 @@ class EventDetail(Event):
 
     payload: Any
     payload_note: Annotated[str | None, means("Why there is no payload to show.")]
-    answer: Annotated[Any, means("What was said back, where the call depends on it: a greeting.")]
+    answer: Annotated[Any, means("What was said back, where the call depends on it: a greeting, a tool's answer.")]
 
 
 class RefusalShape(Shape):
@@ -262,6 +299,24 @@ class VariableList(Shape):
     variables: list[DeclaredVariable]
 
 
+class StaffList(Shape):
+    data: list[Colleague]
+    total: int
+
+
+class StaffAnswer(Shape):
+    data: Colleague
+
+
+class CallbackList(Shape):
+    data: list[Callback]
+    total: int
+
+
+class CallbackAnswer(Shape):
+    data: Callback
+
+
 class EventList(Shape):
     data: list[Event]
     total: int
@@ -284,7 +339,12 @@ def call(row: sa.Row[Any], recordings: Sequence[sa.Row[Any]]) -> Call:
     return Call(**_call_facts(row, recordings))
 
 
-def call_detail(row: sa.Row[Any], recordings: Sequence[sa.Row[Any]], notes: Iterable[sa.Row[Any]]) -> CallDetail:
+def call_detail(
+    row: sa.Row[Any],
+    recordings: Sequence[sa.Row[Any]],
+    notes: Iterable[sa.Row[Any]],
+    tool_uses: Iterable[sa.Row[Any]],
+) -> CallDetail:
     return CallDetail(
         **_call_facts(row, recordings),
         transcript=_stored(row.transcript),
@@ -293,6 +353,7 @@ def call_detail(row: sa.Row[Any], recordings: Sequence[sa.Row[Any]], notes: Iter
         details=_stored(row.details),
         failure=row.failure,
         notes=[note(written) for written in notes],
+        tool_uses=[tool_use(used) for used in tool_uses],
     )
 
 
@@ -341,6 +402,42 @@ def note(row: sa.Row[Any]) -> Note:
         note=row.note,
         type=row.type,
         created_at=iso(row.created_at),
+    )
+
+
+def tool_use(row: sa.Row[Any]) -> ToolUse:
+    return ToolUse(
+        tool=row.tool,
+        tool_call_id=row.tool_call_id,
+        request=_stored(row.request),
+        answer=_stored(row.answer),
+        took_ms=number(row.took_ms),
+        created_at=iso(row.created_at),
+    )
+
+
+def colleague(row: sa.Row[Any]) -> Colleague:
+    return Colleague(
+        id=row.id,
+        name=row.name,
+        phone_number=row.number,
+        is_online=row.is_online,
+        is_available=row.is_available,
+        created_at=iso(row.created_at),
+        updated_at=iso(row.updated_at),
+    )
+
+
+def callback(row: sa.Row[Any]) -> Callback:
+    return Callback(
+        id=row.id,
+        call_id=row.call_id,
+        contact_id=row.contact_id,
+        phone_number=row.number,
+        reason=row.reason,
+        status=row.status,
+        created_at=iso(row.created_at),
+        updated_at=iso(row.updated_at),
     )
 
 

@@ -77,6 +77,7 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("contact", "offhook.cli.contact:app", "The people who ring.", None),
     ("variable", "offhook.cli.variable:app", "What agents are told, whoever rings.", None),
     ("memory", "offhook.cli.memory:app", "What agents are told of earlier calls.", None),
+    ("staff", "offhook.cli.staff:app", "The people to whom an agent may hand a call over.", None),
     ("events", "offhook.cli.events:app", "List, show and replay what came in.", None),
     ("db", "offhook.cli.db:app", "Upgrade or check the database; make a key.", None),
 )

@@ -14,7 +14,7 @@ from offhook.cli.group import group
 from offhook.cli.installation import Installation, installation
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
 from offhook.errors import Mistake
-from offhook.events import PERSONALIZATION, Status
+from offhook.events import ASIDES, Status
 from offhook.store import events, organizations
 from offhook.store.database import Database
 from offhook.voice.parts import Folders, rebuild
@@ -155,7 +155,7 @@ def _named(rows: Sequence[sa.Row[Any]], which: Sequence[str]) -> Sequence[str]:
             raise Mistake(f"There is no event {word!r}: `offhook events list` shows them.")
         if found[word].status == "unassigned":
             raise Mistake(f"The event {word} belongs to no organisation yet, so there is nothing to make of it.")
-        if found[word].call_id is None and found[word].source != PERSONALIZATION:
+        if found[word].call_id is None and found[word].source not in ASIDES:
             raise Mistake(f"The event {word} belongs to no conversation, so there is nothing to make of it.")
     return list(found)
 

@@ -3,6 +3,7 @@
 import time
 from typing import Annotated, Any, Literal
 
+import msgspec
 import sqlalchemy as sa
 from cyclopts import Parameter
 
@@ -120,7 +121,8 @@ async def set_(
 
 def _changed(tx: sa.Connection, found: Organization, facts: dict[str, str], rules: dict[str, Any]) -> Organization:
     changed = organizations.change(tx, found.id, facts) if facts else found
-    return organizations.decide(tx, found.id, rules) if rules else changed
+    decided = {name.replace("-", "_"): value for name, value in rules.items()}
+    return organizations.decide(tx, found.id, decided) if decided else changed
 
 
 def _typed(value: Any) -> Any:
@@ -259,7 +261,9 @@ def _print_tables(secrets: list[Secret], agents: list[Agent], numbers: list[Numb
 
 
 def _heading(organization: Organization) -> list[tuple[str, Any]]:
-    return [*(_facts(organization) | {"created_at": clock(organization.created_at)}).items()]
+    shown = _facts(organization) | {"created_at": clock(organization.created_at)}
+    decided = msgspec.json.encode(organization.settings).decode() if organization.settings else None
+    return [*(shown | {"settings": decided}).items()]
 
 
 def _ending(secret: Secret) -> str | None:
@@ -278,6 +282,7 @@ def _facts(organization: Organization) -> dict[str, Any]:
         "name": organization.name,
         "timezone": organization.timezone,
         "country": organization.country,
+        "settings": organization.settings,
         "created_at": iso(organization.created_at),
     }
 

@@ -13,7 +13,7 @@ from offhook import followups
 from offhook.contexts import Context, Contexts, Wanted, asked_in
 from offhook.directory import Directory
 from offhook.errors import Damaged
-from offhook.events import PERSONALIZATION, Event
+from offhook.events import TOOL, Event
 from offhook.logs import log
 from offhook.projection import settling
 from offhook.projection.gathering import Gathered
@@ -24,12 +24,13 @@ from offhook.store import projections
 from offhook.store.database import Database
 from offhook.store.effects import Wish
 from offhook.store.people import Person
-from offhook.store.projections import Begun, Projection
+from offhook.store.projections import Aside, Begun, Projection
+from offhook.store.tool_uses import used_in
 from offhook.voice.contract import CallEnded, CallFailed
 
 
 class Conversation(NamedTuple):
-    """All events of one call that are understood or wait to be, oldest first; bodies open."""
+    """All events that make one call and are understood or wait to be, oldest first; bodies open."""
 
     call_id: str
     org_id: str
@@ -37,8 +38,8 @@ class Conversation(NamedTuple):
 
     @property
     def due(self) -> list[Event]:
-        """Those that wait. A personalization request is none of them: it makes a context, see `announce`."""
-        return [event for event in self.events if event.status == "pending" and event.type != PERSONALIZATION]
+        """Those that wait."""
+        return [event for event in self.events if event.status == "pending"]
 
 
 class Conversations:
@@ -81,12 +82,21 @@ class Conversations:
         ]
         return await self._database.write(projections.write, rows, self._now())
 
-    async def announce(self, event_ids: Collection[str]) -> set[str]:
-        """Make contexts of these personalization events; the ids of calls on file that they belong to."""
-        rows = await self._database.read(projections.announcements, event_ids)
-        events = await self._opened(map(event_rows.event_of, rows))
-        asked = [asked_in(event, self._directory.country_of(event.org_id)) for event in events]
-        return await self._database.write(projections.announce, asked, self._now())
+    async def hear_asides(self, event_ids: Collection[str]) -> set[str]:
+        """Keep what these events say beside calls: contexts, uses of tools; the ids of calls on file that want a context."""
+        rows = await self._database.read(projections.asides, event_ids)
+        said = []
+        for event in await self._opened(map(event_rows.event_of, rows)):
+            try:
+                said.append(self._aside(event))
+            except msgspec.DecodeError:
+                await self.set_aside([event], "What was answered to it cannot be read.")
+        return await self._database.write(projections.write_asides, said, self._now())
+
+    def _aside(self, event: Event) -> Aside:
+        if event.source == TOOL:
+            return Aside(event_id=event.id, use=used_in(event))
+        return Aside(event_id=event.id, asked=asked_in(event, self._directory.country_of(event.org_id)))
 
     async def set_aside(self, events: Collection[Event], reason: str) -> None:
         """Put *events* into quarantine; they are kept, and projected again when somebody asks for it."""

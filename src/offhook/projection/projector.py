@@ -23,7 +23,7 @@ from prometheus_client import Counter
 from offhook.contexts import Contexts
 from offhook.directory import Directory
 from offhook.errors import Fault, NotFound, Unavailable
-from offhook.events import PERSONALIZATION, Event
+from offhook.events import ASIDES, Event
 from offhook.logs import log
 from offhook.projection.conversations import Conversation, Conversations
 from offhook.projection.gathering import Gathered
@@ -80,7 +80,7 @@ class Projector:
         self._sandbox = Sandbox(start)
         self._isolation = Isolation(self._conversations, Sandbox((*start, _NICENESS)), self._ring_again)
         self._rung: dict[str, None] = {}  # call ids, in the order they rang
-        self._announced: dict[str, None] = {}  # ids of personalization events
+        self._asides: dict[str, None] = {}  # ids of events that are said beside calls
         self._again: set[str] = set()  # call ids that are folded even when nothing waits
         self._begun: dict[str, Begun] = {}  # calls whose attempt is counted and yet to be made, or to be finished
         self._wake = asyncio.Event()
@@ -118,8 +118,8 @@ class Projector:
         """Project *event* soon; it is durable."""
         if event.status != "pending":
             return
-        if event.type == PERSONALIZATION:
-            self._announced[event.id] = None
+        if event.source in ASIDES:
+            self._asides[event.id] = None
         elif event.call_id is not None:
             self._rung[event.call_id] = None
         self._arrived += 1
@@ -143,7 +143,7 @@ class Projector:
         row = await self._database.read(event_rows.get, org_id, event_id)
         if row is None:
             raise NotFound
-        if row.call_id is None and row.type != PERSONALIZATION:
+        if row.call_id is None and row.source not in ASIDES:
             return
         await self._database.write(event_rows.send_back, [event_id])
         if not self._lanes:
@@ -162,7 +162,7 @@ class Projector:
 
     @property
     def _is_quiet(self) -> bool:
-        is_idle = not (self._is_busy or self._looks_at_all or self._rung or self._announced)
+        is_idle = not (self._is_busy or self._looks_at_all or self._rung or self._asides)
         return is_idle and self._isolation.is_empty
 
     def _ring_again(self, call_id: str) -> None:
@@ -202,16 +202,16 @@ class Projector:
         if time.monotonic() >= self._look_due_at:
             await self._look()
         batch = _BATCH_SLICES * self._slice_calls
-        announced, rung = _taken(self._announced, batch), _taken(self._rung, batch)
-        if not announced and not rung:
+        asides, rung = _taken(self._asides, batch), _taken(self._rung, batch)
+        if not asides and not rung:
             await within(self._look_due_at - time.monotonic(), self._wake)
             return
         self._is_busy = True
         try:
-            await self._announce(announced)
+            await self._hear_asides(asides)
             await self._project(rung)
         except BaseException:
-            self._announced |= dict.fromkeys(announced)
+            self._asides |= dict.fromkeys(asides)
             self._rung |= dict.fromkeys(rung)
             raise
 
@@ -219,7 +219,7 @@ class Projector:
         """Ring for what waits in the database and did not ring here."""
         rows = await self._database.read(projections.waiting, 0, _LOOK_ROWS)
         while rows:
-            await self._send_home([row.id for row in rows if row.call_id is None and row.type != PERSONALIZATION])
+            await self._send_home([row.id for row in rows if row.call_id is None and row.source not in ASIDES])
             for row in rows:
                 self._notice(row)
             if len(self._rung) > _LOOK_ROWS:
@@ -231,8 +231,8 @@ class Projector:
     def _notice(self, row: sa.Row[Any]) -> None:
         if row.received_at > self._now() - _LEAVE_TO_OTHERS_S and not self._looks_at_all:
             return
-        if row.type == PERSONALIZATION:
-            self._announced[row.id] = None
+        if row.source in ASIDES:
+            self._asides[row.id] = None
         elif row.call_id is not None and row.attempts < _ODD_ATTEMPTS - 1:
             self._rung[row.call_id] = None
         elif row.call_id is not None and row.call_id not in self._isolation:
@@ -242,10 +242,10 @@ class Projector:
         if event_ids:
             await self._database.write(event_rows.set_status, event_ids, "skipped", "It belongs to no conversation.")
 
-    async def _announce(self, event_ids: Sequence[str]) -> None:
+    async def _hear_asides(self, event_ids: Sequence[str]) -> None:
         if event_ids:
             begun_at = time.monotonic()
-            late_for = await self._conversations.announce(event_ids)
+            late_for = await self._conversations.hear_asides(event_ids)
             self._again |= late_for
             self._rung |= dict.fromkeys(late_for)
             await self._give_way(begun_at)

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.store import contacts as contact_rows
-from offhook.store import notes, recordings
+from offhook.store import notes, recordings, tool_uses
 from offhook.store.tables import calls, contacts
 
 #: What a list shows of a call.
@@ -39,6 +39,7 @@ class WholeCall(msgspec.Struct, frozen=True):
     row: sa.Row[Any]
     recordings: Sequence[sa.Row[Any]]
     notes: Sequence[sa.Row[Any]]
+    tool_uses: Sequence[sa.Row[Any]]
 
 
 def page(tx: sa.Connection, org_id: str, wanted: CallFilter, *, limit: int, offset: int) -> CallPage:
@@ -58,7 +59,12 @@ def whole(tx: sa.Connection, org_id: str, call_id: str) -> WholeCall | None:
     row = get(tx, org_id, call_id)
     if row is None:
         return None
-    return WholeCall(row, recordings.of_calls(tx, [call_id]).get(call_id, []), notes.of_call(tx, org_id, call_id))
+    return WholeCall(
+        row,
+        recordings.of_calls(tx, [call_id]).get(call_id, []),
+        notes.of_call(tx, org_id, call_id),
+        tool_uses.of_call(tx, org_id, call_id),
+    )
 
 
 def heard(tx: sa.Connection, org_id: str, call_id: str) -> tuple[sa.Row[Any] | None, sa.Row[Any] | None]:

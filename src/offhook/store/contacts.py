@@ -196,6 +196,12 @@ def find_by_external_id(tx: sa.Connection, org_id: str, external_id: str) -> Con
     return _one(tx, sa.select(contacts).join(user_aliases, user_aliases.c.contact_id == contacts.c.id).where(*is_alias))
 
 
+def last_call_at(tx: sa.Connection, contact: Contact) -> float | None:
+    """When the newest call of the contact happened (unix); None when there is none on file."""
+    theirs = calls.c.org_id == contact.org_id, calls.c.contact_id == contact.id
+    return tx.execute(sa.select(sa.func.max(calls.c.happened_at)).where(*theirs)).scalar()
+
+
 def page(
     tx: sa.Connection, org_id: str, *, search: str | None = None, page: int = 1, size: int = 10
 ) -> tuple[list[Contact], int]:

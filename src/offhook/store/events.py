@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from offhook.events import PERSONALIZATION, Audio, Event, Part, Status
+from offhook.events import ASIDES, Audio, Event, Part, Status
 from offhook.sealing import KeyRing
 from offhook.store.tables import events
 
@@ -96,7 +96,7 @@ def replayable(
     tx: sa.Connection, org_id: str | None, *, type: str | None = None, status: str | None = None
 ) -> Sequence[str]:
     """The ids of the same events as `page`, all of them, oldest first, without those of which nothing can be made."""
-    is_something = events.c.call_id.is_not(None) | (events.c.source == PERSONALIZATION)
+    is_something = events.c.call_id.is_not(None) | events.c.source.in_(ASIDES)
     wanted = *_wanted(org_id, type, status, None), is_something, events.c.status != "unassigned"
     return tx.execute(sa.select(events.c.id).where(*wanted).order_by(events.c.seq)).scalars().all()
 
@@ -109,8 +109,9 @@ def _wanted(
 
 
 def of_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[sa.Row[Any]]:
-    """Whole rows of every event of these calls that may be projected, oldest first."""
-    wanted = events.c.call_id.in_(call_ids), events.c.status.in_(("pending", "projected"))
+    """Whole rows of every event that makes these calls and may be projected, oldest first."""
+    may_be = events.c.status.in_(("pending", "projected")), events.c.source.not_in(ASIDES)
+    wanted = events.c.call_id.in_(call_ids), *may_be
     return tx.execute(sa.select(events).where(*wanted).order_by(events.c.seq)).all()
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from offhook.events import PERSONALIZATION, call_id
-from offhook.store import contexts, effects, organizations, people
+from offhook.events import ASIDES, call_id
+from offhook.store import contexts, effects, organizations, people, tool_uses
 from offhook.store.database import upsert
 from offhook.store.tables import calls, events, notes, recordings
 
-_FOLDABLE = events.c.status.in_(("pending", "projected"))
-_IS_DUE = sa.and_(events.c.status == "pending", events.c.type != PERSONALIZATION)
+_MAKES_A_CALL = events.c.source.not_in(ASIDES)
+_FOLDABLE = sa.and_(events.c.status.in_(("pending", "projected")), _MAKES_A_CALL)
+_IS_DUE = sa.and_(events.c.status == "pending", _MAKES_A_CALL)
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ class Projection(msgspec.Struct, frozen=True, kw_only=True):
 
 def waiting(tx: sa.Connection, after_seq: int, limit: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
     """Events whose projection is due, oldest first, from behind *after_seq*."""
-    columns = events.c.seq, events.c.id, events.c.call_id, events.c.type, events.c.attempts, events.c.received_at
+    columns = events.c.seq, events.c.id, events.c.call_id, events.c.source, events.c.attempts, events.c.received_at
     due = events.c.status == "pending", events.c.seq > after_seq
     return tx.execute(sa.select(*columns).where(*due).order_by(events.c.seq).limit(limit)).all()
 
@@ -58,9 +59,9 @@ def begin(tx: sa.Connection, call_ids: Collection[str]) -> dict[str, Begun]:
     return {call_id: Begun(attempts, int(body_bytes)) for call_id, attempts, body_bytes in rows}
 
 
-def announcements(tx: sa.Connection, event_ids: Collection[str]) -> Sequence[sa.Row[Any]]:
-    """Whole rows of these personalization events, as far as they are due, oldest first."""
-    due = events.c.id.in_(event_ids), events.c.status == "pending", events.c.type == PERSONALIZATION
+def asides(tx: sa.Connection, event_ids: Collection[str]) -> Sequence[sa.Row[Any]]:
+    """Whole rows of those events that are said beside a call, as far as they are due, oldest first."""
+    due = events.c.id.in_(event_ids), events.c.status == "pending", events.c.source.in_(ASIDES)
     return tx.execute(sa.select(events).where(*due).order_by(events.c.seq)).all()
 
 
@@ -144,10 +145,20 @@ def _stamp_projected(tx: sa.Connection, ids: Collection[str], now: float) -> Non
     tx.execute(events.update().where(*is_due).values(status="projected", reason=None, projected_at=now))
 
 
-def announce(tx: sa.Connection, asked: Sequence[contexts.Asked], now: float) -> set[str]:
-    """Keep the contexts of personalization events; the ids of calls that are on file already and want them."""
+class Aside(msgspec.Struct, frozen=True, kw_only=True):
+    """What one event says beside a call: who was ringing, or which tool was used."""
+
+    event_id: str
+    asked: contexts.Asked | None = None
+    use: tool_uses.Use | None = None
+
+
+def write_asides(tx: sa.Connection, said: Sequence[Aside], now: float) -> set[str]:
+    """Keep contexts, and what tools left behind; the ids of calls that are on file already and want such a context."""
+    asked = [one.asked for one in said if one.asked is not None]
     contexts.remember(tx, asked)
-    _stamp_projected(tx, [one.event_id for one in asked], now)
+    tool_uses.rebuild(tx, [one.use for one in said if one.use is not None])
+    _stamp_projected(tx, [one.event_id for one in said], now)
     return _calls_of(tx, asked)
 
 

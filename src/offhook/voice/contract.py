@@ -120,6 +120,24 @@ class CallerAnnounced(msgspec.Struct, frozen=True, kw_only=True):
     called: str | None = None
 
 
+class ToolWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent uses a tool while the call is on; what a tool does not need is None."""
+
+    tool_call_id: str | None = None  #: the same use again has the same
+    conversation_id: str | None = None
+    call_sid: str | None = None  #: the carrier's id
+    agent_id: str | None = None
+    caller: str | None = None  #: as spelled
+    called: str | None = None
+    number: str | None = None  #: whom it is about, as the agent understood it
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    note: str | None = None
+    message: str | None = None
+    reason: str | None = None
+
+
 class Other(msgspec.Struct, frozen=True, kw_only=True):
     """Something about a call that changes nothing here."""
 

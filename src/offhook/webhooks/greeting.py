@@ -1,6 +1,5 @@
 """POST /api/webhook/elevenlabs/personalization: the caller is greeted first, and the request filed afterwards."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,17 +9,14 @@ from prometheus_client import Histogram
 from starlette.types import Receive, Scope, Send
 
 from offhook.directory import Directory
-from offhook.errors import ComeBackLater, Unavailable
-from offhook.events import Event
-from offhook.inbox import Inbox
-from offhook.logs import log
+from offhook.errors import Unavailable
 from offhook.personalization import Personalization
 from offhook.refusals import Refusals
-from offhook.webhooks.keyholders import org_of_token
-from offhook.webhooks.pace import Pace
+from offhook.webhooks.filings import Filings
+from offhook.webhooks.keyholders import org_of_bearer
+from offhook.webhooks.pace import Pace, take_up_to
 from offhook.webhooks.requests import (
     Answer,
-    Knock,
     Senders,
     TurnedAway,
     come_back_later,
@@ -30,7 +26,6 @@ from offhook.webhooks.requests import (
 )
 
 _GREETING_BODY_BYTES = 64 * 1024
-_GATHER_S = 0.02  #: the next events of such a call come seconds later
 
 _greet_s = Histogram("offhook_greeting_seconds", "From the request's head to the greeting's answer", buckets=(
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 1.5,
@@ -45,28 +40,26 @@ class PersonalizationDoor:
         *,
         senders: Senders,
         directory: Directory,
-        inbox: Inbox,
         personalization: Personalization,
+        filings: Filings,
         refusals: Refusals,
         now: Callable[[], float],
     ) -> None:
         self._senders = senders
         self._directory = directory
-        self._inbox = inbox
         self._personalization = personalization
+        self._filings = filings
         self._refusals = refusals
         self._pace = Pace()
         self._now = now
-        self._unfiled: list[Event] = []
-        self._filings: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         knock = read_knock(scope, self._senders)
         body = bytearray()
         try:
-            org_id = await self._org_of(knock)
-            await self._pace.read_body(receive, partial(_take_up_to, body, _GREETING_BODY_BYTES))
+            org_id = await org_of_bearer(self._directory, self._senders, knock)
+            await self._pace.read_body(receive, partial(take_up_to, body, _GREETING_BODY_BYTES))
         except TurnedAway as refused:
             await send_answer(send, refuse(self._refusals, knock, refused, size_bytes=len(body), at=self._now()))
             return
@@ -78,41 +71,4 @@ class PersonalizationDoor:
         _greet_s.observe(time.perf_counter() - begun)
         # Only now: the caller has waited long enough, and nothing of the answer depends on it.
         self._personalization.remember_soon(greeting)
-        self._file_later(greeting.filing)
-
-    async def finish(self) -> None:
-        """Let the filings under way end."""
-        await asyncio.gather(*self._filings)
-
-    async def _org_of(self, knock: Knock) -> str:
-        if not self._senders.may_send(knock.sender):
-            raise TurnedAway("sender")
-        if not knock.bearer:
-            raise TurnedAway("credentials")
-        org_id = await org_of_token(self._directory, knock.bearer)
-        if org_id is None:
-            raise TurnedAway("token")
-        return org_id
-
-    def _file_later(self, event: Event) -> None:
-        """Nobody waits for it, so it waits for others: a commit for each would cost more than all of the greeting."""
-        self._unfiled.append(event)
-        if len(self._unfiled) == 1:
-            task = asyncio.create_task(self._file_together(), name="greetings-file")
-            self._filings.add(task)
-            task.add_done_callback(self._filings.discard)
-
-    async def _file_together(self) -> None:
-        await asyncio.sleep(_GATHER_S)
-        events, self._unfiled = self._unfiled, []
-        await asyncio.gather(*map(self._file, events))
-
-    async def _file(self, event: Event) -> None:
-        try:
-            await self._inbox.file(event)
-        except ComeBackLater:
-            log.error("greeting.unfiled")
-
-
-async def _take_up_to(body: bytearray, limit_bytes: int, piece: bytes) -> None:
-    body += piece[: max(0, limit_bytes - len(body))]
+        self._filings.file_later(greeting.filing)

@@ -14,7 +14,7 @@ from offhook.errors import Unavailable
 from offhook.voice.elevenlabs.envelope import Envelope
 from offhook.voice.elevenlabs.signature import Prover, Signature
 from offhook.webhooks.arrival import Arrival
-from offhook.webhooks.requests import Knock, TurnedAway
+from offhook.webhooks.requests import Knock, Senders, TurnedAway
 
 _EVERY_SECRET_BYTES = 1 << 20  #: bodies up to this size may be tried against every secret there is
 _LONG_TRIAL_BYTES = 2 << 20  #: to hash so much, for all secrets together, takes a millisecond or more
@@ -149,6 +149,18 @@ async def org_of_token(directory: Directory, token: str, *, may_fail: bool = Fal
             return None
         raise
     return directory.org_of_tool_token(token)
+
+
+async def org_of_bearer(directory: Directory, senders: Senders, knock: Knock) -> str:
+    """Whose tool secret the request presents; TurnedAway when it is nobody's, Unavailable when nobody can tell just now."""
+    if not senders.may_send(knock.sender):
+        raise TurnedAway("sender")
+    if not knock.bearer:
+        raise TurnedAway("credentials")
+    org_id = await org_of_token(directory, knock.bearer)
+    if org_id is None:
+        raise TurnedAway("token")
+    return org_id
 
 
 def _feed(prover: Prover, pieces: Iterable[bytes]) -> None:

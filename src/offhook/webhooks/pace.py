@@ -66,3 +66,8 @@ class Pace:
 
     def _look_later(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look)
+
+
+async def take_up_to(body: bytearray, limit_bytes: int, piece: bytes) -> None:
+    """Add *piece* to *body*; what is longer than anything of its kind is cut."""
+    body += piece[: max(0, limit_bytes - len(body))]
