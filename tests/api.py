@@ -25,7 +25,7 @@ class Api:
 
     def __init__(self, deps: Deps) -> None:
         self.deps = deps
-        self.app, _ = app.build(deps)
+        self.app, self.filings = app.build(deps)
         self.org = NewOrganization(name="Acme Corp", timezone="America/Toronto", country="CA")
         self.client = self.client_with(self.org.api_key)
 

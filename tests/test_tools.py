@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import random
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,13 @@ import sqlalchemy as sa
 from elevenlabs.types.webhook_tool_config_input import WebhookToolConfigInput
 
 from offhook import events, tools
+from offhook.projection.projector import Projector
 from offhook.store import contacts, contexts, organizations, tables
+from offhook.store import events as event_rows
 from offhook.store.contexts import Asked, Context
 from offhook.voice.elevenlabs.tools import ANSWERS, FORMS, ToolFailed, tool_config
 from tests.api import Api
+from tests.services import Postgresql, Server, eventually
 
 DOOR = "/api/webhook/elevenlabs/tools/"
 ALEX, SAM, ACME = "+14165550100", "+14165550123", "+12362320246"
@@ -73,6 +78,17 @@ class Agent:
         asked = Asked("e" * 24, self.api.org.id, Context(asked_at=self.api.deps.now(), **context))
         await self.api.deps.database.write(contexts.remember, [asked])
 
+    async def filed(self) -> None:
+        """Everything that was answered is on file."""
+        await self.api.filings.finish()
+
+    async def project(self) -> None:
+        deps = self.api.deps
+        projector = Projector(deps.database, deps.keys, deps.directory, deps.contexts, deps.folders, deps.now)
+        await projector.start()
+        await projector.drain()
+        await projector.stop()
+
     async def staff(self, **facts: Any) -> Any:
         answer = await self.api.client.post("/api/staff", json={"name": "Sam", **facts})
         assert 201 == answer.status_code, answer.text
@@ -81,6 +97,10 @@ class Agent:
 
 def _all(tx: sa.Connection, table: sa.Table) -> Sequence[sa.Row[Any]]:
     return tx.execute(sa.select(table).order_by(*table.primary_key)).all()
+
+
+def _empty(tx: sa.Connection, table: sa.Table) -> None:
+    tx.execute(table.delete())
 
 
 @pytest.fixture
@@ -441,3 +461,129 @@ def test_elevenlabs_own_types_take_the_tools(tool: str) -> None:
     for field in config.api_schema.request_body_schema.properties.values():  # type: ignore[union-attr]
         said = [word for word in ("description", "dynamic_variable", "constant_value") if getattr(field, word, None)]
         assert 1 == len(said), "only one source of a value is allowed"
+
+
+# After the answer
+
+
+async def test_a_use_is_filed_like_a_greeting_and_makes_no_call(agent: Agent) -> None:
+    await agent.use("create-note", note="Hello.", tool_call_id="call_1")
+    await agent.filed()
+    (event,) = (await agent.api.get("/api/events", type="tool")).json()["data"]
+    call_id = events.call_id(agent.api.org.id, "conv_1")
+    assert ("tool", "tool", "bearer", call_id) == (event["type"], event["source"], event["proof"], event["callId"])
+    shown = (await agent.api.get(f"/api/events/{event['_id']}")).json()["data"]
+    assert ("create-note", "Hello.") == (shown["payload"]["tool"], shown["payload"]["request"]["note"])
+    assert shown["answer"]["success"]
+    await agent.project()
+    assert [] == await agent.rows(tables.calls)
+    assert ["projected"] == [row.status for row in await agent.rows(tables.events)]
+
+
+async def test_replay_of_the_events_alone_rebuilds_what_tools_left_behind_and_texts_nobody(agent: Agent) -> None:
+    await agent.use("create-note", note="Hello.", tool_call_id="call_1")
+    await agent.use("update-contact", first_name="Alex", email="alex@example.com")
+    await agent.use("update-contact", last_name="Morgan", email="a@example.com")
+    await agent.use("send-sms", message="Hi.")
+    await agent.use("transfer", reason="Help")
+    await agent.use("lookup-contact")
+    await agent.fails("create-note")
+    await agent.post("create-note", b"{")
+    await agent.filed()
+    await agent.project()
+    left_behind = (tables.tool_uses, tables.notes, tables.contacts, tables.contact_numbers, tables.callbacks)
+    before = [await agent.rows(table) for table in left_behind]
+    assert [8, 1, 1, 1, 1] == list(map(len, before))
+    for table in (*left_behind, tables.effects):
+        await agent.api.deps.database.write(_empty, table)
+    for _ in range(2):
+        ids = [row.id for row in await agent.rows(tables.events)]
+        await agent.api.deps.database.write(event_rows.send_back, ids)
+        await agent.project()
+        assert before == [await agent.rows(table) for table in left_behind]
+    assert [] == [row for row in await agent.rows(tables.effects) if row.kind == "text"]
+
+
+async def test_replay_changes_nothing_that_somebody_changed_later(agent: Agent) -> None:
+    await agent.use("update-contact", first_name="Alex", email="alex@example.com")
+    await agent.use("transfer", reason="Help")
+    await agent.filed()
+    (person,) = (await agent.api.get("/api/contacts")).json()["data"]
+    await agent.api.client.patch(f"/api/contacts/{person['_id']}", json={"firstName": "Alexandra", "email": []})
+    (callback,) = await agent.rows(tables.callbacks)
+    await agent.api.client.patch(f"/api/callbacks/{callback.id}", json={"status": "done"})
+    await agent.project()
+    (person,) = (await agent.api.get("/api/contacts")).json()["data"]
+    assert ("Alexandra", []) == (person["firstName"], person["email"])
+    assert ["done"] == [row.status for row in await agent.rows(tables.callbacks)]
+
+
+async def test_ten_thousand_uses_of_a_rogue_agent_are_each_done_once(agent: Agent, figure: Callable[..., None]) -> None:
+    dice = random.Random(1)
+    await agent.api.deps.directory.refresh()
+    room, org_id = agent.api.deps.tools, agent.api.org.id
+    bodies = [_rogue(dice, number) for number in range(500)]
+    wanted = [(dice.choice(list(tools.TOOLS)), dice.choice(bodies)) for _ in range(10_000)]
+    answers: dict[tuple[str, str], set[bytes]] = {}
+    begun = time.monotonic()
+    for start in range(0, len(wanted), 50):
+        batch = wanted[start : start + 50]
+        used = await asyncio.gather(*(room.use(org_id, tool, json.dumps(body).encode()) for tool, body in batch))
+        for (tool, body), one in zip(batch, used, strict=True):
+            answers.setdefault((tool, body["tool_call_id"]), set()).add(one.answer)
+    took_s = time.monotonic() - begun
+    assert {1} == set(map(len, answers.values())), "the same use has one answer"
+    assert len(answers) == len(await agent.rows(tables.tool_uses))
+    done = [answer for told in answers.values() for answer in told]
+    assert max(map(len, done)) < 8 * 1024
+    texts = [key for key, told in answers.items() if key[0] == "send-sms" and b'"success":true' in next(iter(told))]
+    assert len(texts) == len([row for row in await agent.rows(tables.effects) if row.kind == "text"])
+    assert {ALEX} == {json.loads(row.payload)["to"] for row in await agent.rows(tables.effects)}
+    notes = [key for key, told in answers.items() if key[0] == "create-note" and b"note_id" in next(iter(told))]
+    assert len(notes) == len(await agent.rows(tables.notes))
+    figure("10,000 uses by a rogue agent", different=len(answers), ms_each=round(took_s / 10, 2))
+
+
+def _rogue(dice: random.Random, number: int) -> dict[str, Any]:
+    junk = "".join(dice.choices("ab {}\"'<>\\\n\0é", k=dice.choice((1, 40, 4000))))
+    return {
+        **TALK,
+        "tool_call_id": f"call_{number}",
+        "phone_number": dice.choice((None, ALEX, SAM, "+447700900123", junk)),
+        "note": dice.choice(("Hello.", junk, None)),
+        "first_name": dice.choice(("Alex", junk)),
+        "email": dice.choice((None, "alex@example.com", junk)),
+        "message": dice.choice(("See you.", junk)),
+        "reason": junk,
+    }
+
+
+# A database that is away
+
+
+def test_a_database_that_hangs_is_a_sentence_within_the_budget(
+    durable_postgresql: Postgresql, start_server: Callable[..., Server]
+) -> None:
+    server = start_server(database_url=durable_postgresql.url(durable_postgresql.create_database()))
+
+    def use(tool: str, token: str = server.tool_secret) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        body = {**TALK, "note": "Hello.", "tool_call_id": "call_1"}
+        return httpx.post(server.base_url + DOOR + tool, json=body, headers=headers, timeout=20)
+
+    assert use("lookup-contact").json() == {"found": False, "contact": None}
+    durable_postgresql.freeze()
+    try:
+        begun = time.monotonic()
+        answer = use("create-note")
+        took_s = time.monotonic() - begun
+        assert (200, False) == (answer.status_code, answer.json()["success"])
+        assert "try again" in answer.json()["error"]
+        assert took_s < 5.5
+        assert 503 == use("create-note", "oht_" + "0" * 64).status_code
+    finally:
+        durable_postgresql.thaw()
+    eventually(lambda: use("create-note").json()["success"], within_s=20)
+    notes = eventually(lambda: server.get("/api/contact-notes").json()["data"])
+    assert ["Hello."] == [note["note"] for note in notes]
+    eventually(lambda: len(server.get("/api/events", type="tool").json()["data"]) >= 3)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import UNSET
 from sqlalchemy.dialects import postgresql, sqlite
 
 from offhook import events
@@ -208,9 +209,9 @@ def _correct(tx: sa.Connection, use: Use, corrected: Corrected, *, is_again: boo
     contact = contacts.get(tx, use.org_id, contact_id)
     if contact is None or (is_again and contact.updated_at > use.asked_at):
         return
-    heard = {"first_name": corrected.first_name, "last_name": corrected.last_name}
     changes = contacts.Changes(
-        **{name: value for name, value in heard.items() if value is not None},
+        first_name=corrected.first_name or UNSET,
+        last_name=corrected.last_name or UNSET,
         emails=_with_email(contact.emails, corrected.email),
     )
     contacts.update(tx, use.org_id, contact_id, changes, now=max(use.asked_at, contact.updated_at))
