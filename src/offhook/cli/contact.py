@@ -136,7 +136,7 @@ async def change(
         more, fewer = ([a_number(one, found.country) for one in typed or ()] for typed in (add_phone, remove_phone))
         contact = await here.database.read(find_contact, found, who)
         numbers = _with(contact.numbers, more, fewer)
-        if not numbers and not contact.external_id:
+        if numbers is not UNSET and not numbers and not contact.external_id:
             raise Mistake("The last number of a contact cannot be removed: nothing else says who it is.")
         changes = Changes(
             first_name=UNSET if first_name is None else first_name,

@@ -22,7 +22,8 @@ _CONVERSATIONS = (
     "FROM calls WHERE org_id = {org} AND contact_id = {contact} AND status = 'completed' AND happened_at > " + _SINCE
 )
 #: For the driver itself, in one go; each row says first what it is. The analysis lies behind the transcript, which may be
-#: long, and is read of the last call only.
+#: long, and is read of the last call only. `|| ''` keeps the planner from all call-backs of the
+#: organisation, of which there may be many more than of one contact.
 _RECALL = f"""
 SELECT 'call' AS kind, happened_at AS at, title AS a, summary AS b, NULL AS c FROM (
     SELECT happened_at, title, summary {_CONVERSATIONS} ORDER BY happened_at DESC, id DESC LIMIT {LAST_CALLS}
@@ -36,7 +37,7 @@ UNION ALL SELECT 'collected', 0, analysis, NULL, NULL FROM (
 ) AS last_analysis
 UNION ALL SELECT 'call_back', created_at, reason, NULL, NULL FROM (
     SELECT created_at, reason FROM callbacks
-    WHERE contact_id = {{contact}} AND org_id = {{org}} AND status = 'open' AND created_at > {_SINCE}
+    WHERE contact_id = {{contact}} AND org_id || '' = {{org}} AND status = 'open' AND created_at > {_SINCE}
     ORDER BY created_at DESC LIMIT {LAST_CALLS}
 ) AS open_call_backs
 UNION ALL SELECT 'edited', forgotten_before, previous_topics, last_call_summary, open_items
