@@ -61,6 +61,11 @@ class KeyRing:
         label = b"offhook derived key\0" + purpose.encode()
         return tuple(hmac.digest(root, label, "sha256") for root in self._roots)
 
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """What sealed values call the keys, newest first; see `key_name`."""
+        return tuple(map(_key_id, self._roots))
+
     @classmethod
     def from_text(cls, text: str) -> "KeyRing":
         """Read OFFHOOK_SECRET_KEY: base64 or hex keys of 32 bytes, comma-separated, newest first; Mistake without any."""
@@ -73,6 +78,11 @@ class KeyRing:
         if not path.exists():
             _make_key_file(path)
         return cls.from_text(path.read_text("ascii").strip().replace("\n", ","))
+
+
+def key_name(sealed: bytes) -> bytes:
+    """Which key sealed it: one of KeyRing.names, if the ring has it."""
+    return bytes(sealed[1 : 1 + _KEY_ID_BYTES])
 
 
 def new_key_text() -> str:

@@ -62,6 +62,17 @@ Examples:
   offhook simulate --url https://calls.example.com \\
       --webhook-secret wsec_... --tool-secret oht_... --chaos
 """
+_VERIFY_EXAMPLES = """\
+Examples:
+  offhook verify --secret wsec_... --header "t=1747580641,v0=5c2f..." body.json
+  curl -s https://example.com/last-body | offhook verify --secret wsec_... --header "$H" -
+
+The body must be the raw bytes as they came.
+"""
+_DOCTOR_EXAMPLE = """\
+Example:
+  offhook doctor || mail -s "offhook needs you" me@example.com
+"""
 
 
 _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings its examples, a group has its own
@@ -79,6 +90,8 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("memory", "offhook.cli.memory:app", "What agents are told of earlier calls.", None),
     ("staff", "offhook.cli.staff:app", "The people to whom an agent may hand a call over.", None),
     ("events", "offhook.cli.events:app", "List, show and replay what came in.", None),
+    ("verify", "offhook.cli.verify:verify", "Say why a signature does not match.", _VERIFY_EXAMPLES),
+    ("doctor", "offhook.cli.doctor:doctor", "Check what a running installation needs.", _DOCTOR_EXAMPLE),
     ("db", "offhook.cli.db:app", "Upgrade or check the database; make a key.", None),
 )
 for _position, (_name, _place, _about, _examples) in enumerate(_COMMANDS):

@@ -1,0 +1,315 @@
+"""Everything that a running installation needs, looked at once: each finding says how bad it is, and what to do.
+
+It changes nothing, asks nobody on the internet, and may run beside a server.
+"""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from offhook.errors import Damaged, OffhookError, Unavailable
+from offhook.sealing import KeyRing
+from offhook.settings import Settings
+from offhook.store import condition, organizations
+from offhook.store.condition import PostgresqlCondition
+from offhook.store.database import Database
+from offhook.store.engine import opened_database
+from offhook.store.migrations import revision
+
+Level = Literal["ok", "warning", "error"]
+
+_OLDEST_SQLITE, _OLDEST_POSTGRESQL = (3, 35, 0), 130_000
+_SKEW_S, _WRONG_S = 2.0, 60.0
+_FULL_PERCENT: tuple[tuple[int, Level], ...] = ((95, "error"), (90, "warning"), (80, "warning"))
+_FEW_CONNECTIONS = 20
+_LATE_S = 60.0  #: what is spooled is drained within seconds
+_REDIS_S = 2.0
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    check: str
+    level: Level
+    finding: str
+    advice: str | None = None  #: what to do; None when it is ok
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """All of it; a database that cannot be reached is a finding, and what only it knows is left out."""
+    found = [*_places(settings), *_spool(settings), *_address(settings), *await _redis(settings)]
+    return [*found, *await _database(settings)]
+
+
+def _ok(check: str, finding: str) -> Finding:
+    return Finding(check, "ok", finding)
+
+
+# Files
+
+
+def _places(settings: Settings) -> Iterator[Finding]:
+    folders = [settings.data_dir, settings.recordings_dir, settings.bodies_dir, *settings.spool_dirs]
+    there = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+    for folder in dict.fromkeys(folders):
+        if folder not in there:
+            yield Finding("folders", "warning", f"{folder} is not there yet.", "`offhook serve` makes it.")
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding(
+                "folders", "error", f"{folder} cannot be written.", f"Give it to the server's user: chown {folder}."
+            )
+    yield from _disks(there)
+    yield from _permissions(there, [settings.data_dir / "secret.key", settings.sqlite_path])
+
+
+def _disks(folders: Iterable[Path]) -> Iterator[Finding]:
+    """One finding a disk."""
+    by_device = {folder.stat().st_dev: folder for folder in folders}
+    for folder in by_device.values():
+        usage = shutil.disk_usage(folder)
+        percent = 100 * (usage.total - usage.free) / max(usage.total, 1)
+        level: Level = next((level for limit, level in _FULL_PERCENT if percent >= limit), "ok")
+        finding = f"The disk of {folder} is {percent:.0f} % full; {usage.free >> 20} MiB are free."
+        yield Finding(
+            "disk", level, finding, None if level == "ok" else "Make room, or move recordings to another disk."
+        )
+
+
+def _permissions(folders: Iterable[Path], files: Iterable[Path]) -> Iterator[Finding]:
+    wrong = [(path, "0700") for path in folders if _is_open(path)]
+    wrong += [(path, "0600") for path in files if path.is_file() and _is_open(path)]
+    for path, mode in wrong:
+        level: Level = "error" if path.name == "secret.key" else "warning"
+        yield Finding("permissions", level, f"Others on this machine may read {path}.", f"chmod {mode} {path}")
+    if not wrong:
+        yield _ok("permissions", "Nobody else on this machine may read what lies here.")
+
+
+def _is_open(path: Path) -> bool:
+    return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
+
+
+def _spool(settings: Settings) -> Iterator[Finding]:
+    folders = [folder for folder in settings.spool_dirs if folder.is_dir()]
+    damaged = [path for folder in folders for path in folder.glob("*.damaged")]
+    waiting = [path for folder in folders for path in folder.glob("*.event")]
+    if damaged:
+        advice = "Look at them: the key that sealed them may be missing. Renamed to .event, they are tried again."
+        yield Finding("spool", "error", f"{len(damaged)} spooled events are damaged, {damaged[0]} the first.", advice)
+    age_s = max((time.time() - _spooled_at(path) for path in waiting), default=0.0)
+    if age_s > _LATE_S:
+        finding = f"{len(waiting)} events wait in the spool, the oldest for {age_s / 60:.0f} min."
+        yield Finding(
+            "spool",
+            "warning",
+            finding,
+            "Nothing is lost: see why the database does not take them, and that a server runs.",
+        )
+    elif not damaged:
+        yield _ok("spool", f"{len(waiting)} events wait in the spool.")
+
+
+def _spooled_at(path: Path) -> float:
+    """Its name begins with it, in nanoseconds."""
+    digits = path.name[:20]
+    return int(digits) / 1e9 if digits.isdigit() else path.stat().st_mtime
+
+
+def _address(settings: Settings) -> Iterator[Finding]:
+    url = urlsplit(settings.public_url)
+    if not settings.public_url:
+        yield Finding(
+            "address", "warning", "OFFHOOK_PUBLIC_URL is not set.", "Set it to the https address that ElevenLabs calls."
+        )
+    elif url.scheme != "https" and url.hostname not in _LOCAL:
+        yield Finding(
+            "address",
+            "error",
+            f"{settings.public_url} is not https.",
+            "Put a proxy with HTTPS in front; secrets are sent there.",
+        )
+    else:
+        yield _ok("address", f"The world reaches it at {settings.public_url}.")
+
+
+# Others
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    if not settings.redis_url:
+        return [_ok("redis", "No Redis is used; the database does its work.")]
+    client = redis.asyncio.Redis.from_url(
+        settings.redis_url, socket_connect_timeout=_REDIS_S, socket_timeout=_REDIS_S, retry=None
+    )
+    try:
+        async with asyncio.timeout(_REDIS_S):
+            await client.execute_command("PING")  # type: ignore[no-untyped-call]
+    except (RedisError, OSError, TimeoutError) as error:
+        finding = f"Redis does not answer: {type(error).__name__}."
+        return [Finding("redis", "warning", finding, "No request fails by it; start it, or unset OFFHOOK_REDIS_URL.")]
+    finally:
+        await client.aclose()
+    return [_ok("redis", "Redis answers.")]
+
+
+async def _database(settings: Settings) -> list[Finding]:
+    if settings.is_sqlite:
+        if not settings.sqlite_path.exists():
+            finding = f"There is no database at {settings.sqlite_path}."
+            return [
+                Finding("database", "error", finding, "`offhook org create NAME` makes it, or set OFFHOOK_DATA_DIR.")
+            ]
+        try:
+            first = [*_of_sqlite(await asyncio.to_thread(condition.of_sqlite, settings.sqlite_path))]
+        except sqlite3.Error as error:
+            advice = "Stop the server and restore the backup; keep the damaged file."
+            return [Finding("database", "error", f"The database cannot be read: {error}.", advice)]
+    else:
+        first = []
+    try:
+        keys = settings.key_ring()
+        found, wanted = await revision(settings)
+        if found != wanted:
+            finding = f"The tables are at {found or 'nothing'}, this version wants {wanted}."
+            return [*first, Finding("migrations", "error", finding, "Run `offhook db upgrade`.")]
+        async with opened_database(settings) as database:
+            return [*first, _ok("migrations", f"The tables are at {found}."), *await _contents(database, keys)]
+    except (Unavailable, OffhookError) as error:
+        advice = "See that it runs, and that OFFHOOK_DATABASE_URL is right; events go to the spool meanwhile."
+        return [*first, Finding("database", "error", error.message, advice)]
+
+
+def _of_sqlite(found: condition.SqliteCondition) -> Iterator[Finding]:
+    if found.damage:
+        advice = (
+            "Stop the server, keep the file, and restore the backup; `sqlite3 FILE .recover` saves what is legible."
+        )
+        yield Finding("database", "error", f"SQLite finds damage: {found.damage[0]}", advice)
+    else:
+        yield _ok("database", f"SQLite {found.version} finds no damage.")
+    if tuple(map(int, found.version.split("."))) < _OLDEST_SQLITE:
+        yield Finding(
+            "database", "error", f"SQLite {found.version} is too old.", "Use a Python with SQLite 3.35 or newer."
+        )
+    if found.journal_mode != "wal":
+        advice = (
+            "Something else has changed it; the server sets WAL again when it starts. Leave the file to offhook alone."
+        )
+        yield Finding("durability", "warning", f"The journal is {found.journal_mode}, not wal.", advice)
+    else:
+        yield _ok("durability", "The journal is WAL, and every commit is synced (synchronous=FULL is set by offhook).")
+
+
+async def _contents(database: Database, keys: KeyRing) -> list[Finding]:
+    now = time.time()
+    found: list[Finding] = []
+    if database.name == "postgresql":
+        asked_at = time.time()
+        facts = await database.read(condition.of_postgresql)
+        found += _of_postgresql(facts, (asked_at + time.time()) / 2)
+    found += _clock(now)
+    found += _keys(await database.read(condition.keys_in_use), keys)
+    found += await _organizations(database, keys, now)
+    found += _standing(await database.read(condition.standing))
+    return found
+
+
+def _of_postgresql(found: PostgresqlCondition, now: float) -> Iterator[Finding]:
+    off = [name for name in condition.DURABLE if found.settings.get(name) == "off"]
+    for name in off:
+        cure = f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();"
+        yield Finding("durability", "error", f"PostgreSQL has {name}=off: a power cut loses calls.", cure)
+    if not off:
+        yield _ok("durability", "PostgreSQL keeps what it acknowledged (fsync, full_page_writes, synchronous_commit).")
+    if found.version < _OLDEST_POSTGRESQL:
+        yield Finding("database", "error", f"PostgreSQL {found.version // 10_000} is too old.", "Use 13 or newer.")
+    else:
+        yield _ok("database", f"PostgreSQL {found.version // 10_000}.{found.version % 10_000} answers.")
+    left = found.most_connections - found.connections
+    level: Level = "warning" if left < _FEW_CONNECTIONS else "ok"
+    advice = "Raise max_connections, or end what holds them; each server uses up to 18." if level != "ok" else None
+    yield Finding("connections", level, f"{left} of {found.most_connections} connections are left.", advice)
+    skew_s = now - found.now
+    if abs(skew_s) > _SKEW_S:
+        finding = f"This machine's clock is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} PostgreSQL's."
+        yield Finding("clock", "error" if abs(skew_s) > _WRONG_S else "warning", finding, _SET_CLOCK)
+    else:
+        yield _ok("clock", f"This clock and PostgreSQL's agree to {abs(skew_s):.2f} s.")
+
+
+_SET_CLOCK = "Let both follow a time server (chrony, systemd-timesyncd)."
+_BUILT_AT = 1_790_000_000.0  #: 2026-09: no clock that is right is before it
+
+
+def _clock(now: float) -> Iterator[Finding]:
+    if now < _BUILT_AT:
+        yield Finding("clock", "error", "This machine's clock is before offhook was made.", _SET_CLOCK)
+
+
+def _keys(in_use: set[bytes], keys: KeyRing) -> Iterator[Finding]:
+    unknown, older = in_use - set(keys.names), in_use & set(keys.names[1:])
+    if unknown:
+        names = ", ".join(one.hex() for one in sorted(unknown))
+        finding = f"{len(unknown)} keys that sealed what is stored are not here: {names}."
+        yield Finding(
+            "keys", "error", finding, "Add them to OFFHOOK_SECRET_KEY, behind the newest; nothing else opens it."
+        )
+    if older:
+        yield _ok("keys", f"{len(older)} older keys are still needed: leave them in OFFHOOK_SECRET_KEY.")
+    if not unknown:
+        yield _ok("keys", "The keys open what is stored.")
+
+
+async def _organizations(database: Database, keys: KeyRing, now: float) -> list[Finding]:
+    known = await database.read(organizations.list_all)
+    if not known:
+        return [
+            Finding("organizations", "warning", "There is no organisation yet.", "`offhook org create NAME` makes one.")
+        ]
+    closed = set(await database.read(condition.without_webhook_secret, [one.id for one in known], now))
+    advice = "`offhook org rotate {} webhook-secret` gives it one."
+    found = [
+        Finding(
+            "organizations",
+            "warning",
+            f"{one.name} has no webhook secret: its events are refused.",
+            advice.format(one.id),
+        )
+        for one in known
+        if one.id in closed
+    ]
+    for one in known:
+        for secret in await database.read(organizations.secrets_of, one.id):
+            if secret.sealed is not None and not _opens(keys, secret):
+                finding = f"A webhook secret of {one.name} cannot be opened."
+                found.append(Finding("organizations", "error", finding, advice.format(one.id)))
+    return found or [_ok("organizations", f"{len(known)} organisations have their webhook secrets.")]
+
+
+def _opens(keys: KeyRing, secret: organizations.Secret) -> bool:
+    try:
+        keys.open(secret.sealed or b"", bound_to=secret.id)
+    except Damaged:
+        return False
+    return True
+
+
+def _standing(standing: condition.Standing) -> Iterator[Finding]:
+    if standing.quarantined:
+        finding = f"{standing.quarantined} events could not be understood and were set aside."
+        yield Finding("events", "warning", finding, "`offhook events list --status quarantined` says why.")
+    if standing.dead_effects:
+        finding = f"{standing.dead_effects} effects were given up."
+        yield Finding("effects", "warning", finding, "They are in the log (effect.dead) with their reason.")
