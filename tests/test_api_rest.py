@@ -160,8 +160,12 @@ async def test_notes_of_another_organisation_are_not_there(api: Api) -> None:
 
 # Scopes
 
-#: Where the method does not tell: what only administrators may see.
-SCOPES = {("GET", "/api/refusals"): "admin"}
+#: Where the method does not tell: what only administrators may see or do.
+SCOPES = {
+    ("GET", "/api/refusals"): "admin",
+    ("POST", "/api/staff"): "admin",
+    ("DELETE", "/api/staff/{staffId}"): "admin",
+}
 
 
 def table() -> list[tuple[str, str]]:
