@@ -5,13 +5,18 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic_settings import BaseSettings
+
 from offhook.settings import Settings
+from offhook.sms.apprise import AppriseSettings
+from offhook.sms.twilio import TwilioSettings
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_the_example_settings_are_the_settings_and_their_defaults() -> None:
-    defaults = {f"OFFHOOK_{name.upper()}": _spelled(field.default) for name, field in Settings.model_fields.items()}
+    kinds = (Settings, TwilioSettings, AppriseSettings)
+    defaults = {name: default for kind in kinds for name, default in _defaults(kind).items()}
     assert defaults == {name: default for name, default, _ in _example_settings()}
 
 
@@ -59,6 +64,12 @@ def test_nothing_that_is_tracked_speaks_of_the_machine_it_was_written_on() -> No
 def test_nothing_in_the_source_is_left_for_later() -> None:
     later = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
     assert [] == [str(path) for path in (ROOT / "src").rglob("*.py") if later.search(path.read_text())]
+
+
+def _defaults(kind: type[BaseSettings]) -> dict[str, str]:
+    prefix = kind.model_config.get("env_prefix", "")
+    fields = kind.model_fields.items()
+    return {str(field.validation_alias or prefix + name.upper()): _spelled(field.default) for name, field in fields}
 
 
 def _example_settings() -> Iterator[tuple[str, str, str]]:

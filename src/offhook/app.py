@@ -14,12 +14,15 @@ from offhook.effects import kinds
 from offhook.fetching import Fetching
 from offhook.inbox import Inbox
 from offhook.ledger import Ledger
+from offhook.messages import Messages
 from offhook.personalization import Personalization
 from offhook.projection.projector import Projector
 from offhook.refusals import Refusals
 from offhook.routes import Entrance, doors
 from offhook.sealing import KeyRing
-from offhook.settings import Settings
+from offhook.settings import Settings, read_settings
+from offhook.sms import provider_named
+from offhook.sms.twilio import TwilioSettings
 from offhook.spool import Spool
 from offhook.store import migrations
 from offhook.store.engine import open_database
@@ -31,6 +34,7 @@ from offhook.webhooks.greeting import PersonalizationDoor
 from offhook.webhooks.post_call import PostCallDoor
 from offhook.webhooks.requests import Senders
 from offhook.webhooks.tools import tool_doors
+from offhook.webhooks.twilio import TwilioDoor
 
 _MIB = 1 << 20
 _UNPROVEN_MEMORY_BYTES = 256 * _MIB  #: for all bodies that nobody has proven yet
@@ -48,6 +52,7 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
         for room in (deps.database, deps.directory, deps.contexts, deps.inbox):
             await room.open()
             stack.push_async_callback(room.close)
+        stack.push_async_callback(deps.messages.close)
         if with_worker:
             deps.inbox.on_filed.append(deps.projector.ring)
             deps.projector.on_kept.append(deps.ledger.ring)
@@ -93,8 +98,16 @@ def build(deps: Deps) -> tuple[ASGIApp, Filings]:
         refusals=deps.refusals,
         now=deps.now,
     )
+    twilio = TwilioDoor(
+        senders=senders,
+        messages=deps.messages,
+        refusals=deps.refusals,
+        auth_token=read_settings(TwilioSettings).auth_token,
+        public_url=settings.public_url,
+        now=deps.now,
+    )
     framework = api.build(deps)
-    framework.router.routes[:0] = doors(post_call, personalization, tools)
+    framework.router.routes[:0] = doors(post_call, personalization, tools, twilio)
     return Entrance(post_call, personalization, tools, framework), filings
 
 
@@ -109,6 +122,7 @@ def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
     fetching = Fetching(
         database, keys, folders, inbox, now, reach=settings.reach, limit_bytes=settings.recording_limit_mib * _MIB
     )
+    messages = Messages(database, directory, provider_named(settings.sms), now, public_url=settings.public_url)
     return Deps(
         settings=settings,
         now=now,
@@ -123,6 +137,7 @@ def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
         ),
         tools=Tools(database, directory, contexts, now=now),
         projector=Projector(database, keys, directory, contexts, folders, now),
-        ledger=Ledger(database, kinds(fetching), now),
+        messages=messages,
+        ledger=Ledger(database, kinds(fetching, messages), now, is_alone=settings.is_sqlite),
         refusals=Refusals(),
     )

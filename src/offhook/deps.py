@@ -7,6 +7,7 @@ from offhook.contexts import Contexts
 from offhook.directory import Directory
 from offhook.inbox import Inbox
 from offhook.ledger import Ledger
+from offhook.messages import Messages
 from offhook.personalization import Personalization
 from offhook.projection.projector import Projector
 from offhook.refusals import Refusals
@@ -30,5 +31,6 @@ class Deps:
     personalization: Personalization
     tools: Tools
     projector: Projector
+    messages: Messages
     ledger: Ledger
     refusals: Refusals

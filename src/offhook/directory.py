@@ -125,6 +125,13 @@ class Directory:
         held = self._held
         return held.declared.get((org_id, agent_id)) or held.declared.get((org_id, ""), {})
 
+    def numbers_of(self, org_id: str) -> tuple[str, ...]:
+        """Those that are registered as its own, E.164."""
+        return self._held.numbers_by_org.get(org_id, ())
+
+    def agent_name(self, org_id: str, agent_id: str | None) -> str | None:
+        return self._held.agent_names.get((org_id, agent_id)) if agent_id else None
+
     def webhook_secrets(self, org_id: str) -> list[WebhookSecret]:
         """Those of that organisation that are valid now; none when it is unknown."""
         return self._valid().webhook_secrets_by_org.get(org_id, [])
@@ -242,6 +249,8 @@ class _Index:
         self.orgs_by_agent = _orgs_by_agent(contents.agents)
         self.orgs_by_number = _orgs_by_number(contents.numbers)
         self.declared = _declared(contents)
+        self.numbers_by_org = _numbers_by_org(contents.numbers)
+        self.agent_names = {(agent.org_id, agent.agent_id): agent.name for agent in contents.agents}
 
 
 def _retrieve(look: "asyncio.Task[None]") -> None:
@@ -303,6 +312,13 @@ def _orgs_by_agent(agents: Iterable[Agent]) -> dict[str, tuple[str, ...]]:
     for agent in sorted(agents, key=lambda agent: (agent.is_learnt, agent.created_at, agent.org_id)):
         by_agent[agent.agent_id] = (*by_agent.get(agent.agent_id, ()), agent.org_id)
     return by_agent
+
+
+def _numbers_by_org(numbers: Iterable[Number]) -> dict[str, tuple[str, ...]]:
+    by_org: dict[str, tuple[str, ...]] = {}
+    for number in numbers:
+        by_org[number.org_id] = (*by_org.get(number.org_id, ()), number.number)
+    return by_org
 
 
 def _orgs_by_number(numbers: Iterable[Number]) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,9 @@ OffhookError
 │   └── Damaged
 ├── Unavailable            a store did not answer in its time; the caller decides where the event goes instead
 ├── TryLater               an effect did not come about just now; it is tried again
+│   └── Unsure             nobody can say whether it did; the other side is asked first
 ├── GiveUp                 an effect never will
+│   └── OptedOut
 └── Refused                an answer of the API that is not a success
     ├── BadInput           400, names the field
     ├── Unauthorized       401, alike for every cause
@@ -66,8 +68,16 @@ class TryLater(OffhookError):
         self.after_s = after_s
 
 
+class Unsure(TryLater):
+    """The other side did not say whether it came about."""
+
+
 class GiveUp(OffhookError):
     """It will never come about."""
+
+
+class OptedOut(GiveUp):
+    """The person has asked the provider not to be texted."""
 
 
 class Refused(OffhookError):

@@ -23,6 +23,9 @@ _LOOK_S = 1.0
 _TIGHT_BYTES = 64 << 20  #: below this much free disk the spool is not counted on
 
 _pending = Gauge("offhook_events_pending", "Events that wait for their projection")
+_due = Gauge("offhook_effects_due", "Effects that wait for their time, or for a worker")
+_dead = Gauge("offhook_effects_dead", "Effects that were given up")
+_overdue_s = Gauge("offhook_effects_overdue_seconds", "For how long the effect that is most overdue has been")
 _spooled = Gauge("offhook_events_spooled", "Events that wait in the spool for the database")
 
 
@@ -50,6 +53,9 @@ async def metrics(request: Request) -> Response:
     known = await _of_the_database(deps)
     _pending.set(known["events"].get("pending", 0) if known["status"] == "ok" else math.nan)  # unknown is not none
     _spooled.set(deps.inbox.spooled)
+    _due.set(known["effects"].get("due", 0) if known["status"] == "ok" else math.nan)
+    _dead.set(known["effects"].get("dead", 0) if known["status"] == "ok" else math.nan)
+    _overdue_s.set(known["mostOverdueSeconds"] or 0 if known["status"] == "ok" else math.nan)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -64,14 +70,19 @@ def _of_this_process(deps: Deps) -> dict[str, Any]:
 
 async def _of_the_database(deps: Deps) -> dict[str, Any]:
     facts: dict[str, Any] = {"database": deps.database.name, "events": {}, "oldestPendingSeconds": None}
+    facts |= {"effects": {}, "deadEffects": {}, "mostOverdueSeconds": None}
     try:
         async with asyncio.timeout(_LOOK_S):
             standing = await deps.inbox.standing()
+            ledger = await deps.ledger.standing()
     except (Unavailable, TimeoutError):
         return {"status": "spooling", **facts}
     if standing.oldest_pending_at is not None:
         facts["oldestPendingSeconds"] = round(max(0.0, deps.now() - standing.oldest_pending_at), 3)
-    return {"status": "ok", **facts, "events": standing.by_status}
+    if ledger.due_at is not None and ledger.due_at < deps.now():
+        facts["mostOverdueSeconds"] = round(deps.now() - ledger.due_at, 3)
+    of_effects = {"effects": ledger.by_status, "deadEffects": ledger.dead}
+    return {"status": "ok", **facts, "events": standing.by_status, **of_effects}
 
 
 def _can_spool(folders: tuple[Path, ...]) -> bool:

@@ -59,6 +59,7 @@ class Kind(NamedTuple):
     attempts: int = 9  #: a day and a half, all in all
     every_s: float | None = None  #: a schedule: after each round it is due again
     within_s: float = 600.0  #: an attempt that takes longer is broken off
+    on_dead: Callable[[Effect, str], Awaitable[None]] | None = None  #: told why, before that is written down
 
 
 def delay_s(attempts: int, chance: float) -> float:
@@ -70,19 +71,26 @@ def delay_s(attempts: int, chance: float) -> float:
 class Ledger:
     """Brings about what is due, as long as it is started."""
 
-    def __init__(self, database: Database, kinds: Mapping[str, Kind], now: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, kinds: Mapping[str, Kind], now: Callable[[], float], *, is_alone: bool = False
+    ) -> None:
+        """*is_alone*: no other process works on this database, so that leases found at the start are dead workers'."""
         self._database = database
+        self._is_alone = is_alone
         self._kinds = kinds
         self._now = now
         self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._in_hand: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_begun = False
+        self._is_taking = False
         self._is_stopping = False
         self._is_waiting = False
 
     async def start(self) -> None:
         """Begin with what is due already."""
+        self._is_begun = self._is_stopping = False
         self._tasks = [
             asyncio.create_task(self._run(), name="effects"),
             asyncio.create_task(self._hold_on(), name="effects-lease"),
@@ -94,8 +102,10 @@ class Ledger:
             return
         self._is_stopping = True
         self._wake.set()
+        until = time.monotonic() + _STOP_S
+        await asyncio.wait(self._tasks[:1], timeout=_STOP_S)  # first: what it is just leasing comes into hand
         if self._in_hand:
-            await asyncio.wait(self._in_hand.values(), timeout=_STOP_S)
+            await asyncio.wait(self._in_hand.values(), timeout=max(0.0, until - time.monotonic()))
         unfinished = [*self._in_hand]
         for task in (*self._in_hand.values(), *self._tasks):
             task.cancel()
@@ -108,22 +118,22 @@ class Ledger:
         """Something was wished for in this process."""
         self._wake.set()
 
+    async def standing(self) -> effect_rows.Standing:
+        return await self._database.read(effect_rows.standing)
+
     async def drain(self) -> None:
         """Return when nothing is due any more, and nothing in hand."""
         while True:
             self._wake.set()
-            due_at = await self._database.read(effect_rows.next_due, [*self._kinds])
-            if not self._in_hand and (due_at is None or due_at > self._now()):
+            is_due = await self._is_something_due()
+            if self._is_begun and not self._is_taking and not self._in_hand and not is_due:
                 return
             await asyncio.sleep(0.01)
 
     async def _run(self) -> None:
-        is_begun = False
         while not self._is_stopping:
             try:
-                if not is_begun:
-                    await self._database.write(effect_rows.want, self._schedules(), self._now())
-                    is_begun = True
+                await self._begin()
                 await self._turn()
             except (Unavailable, Fault) as error:
                 self._say_waiting(error.message)
@@ -134,31 +144,45 @@ class Ledger:
             else:
                 self._say_waiting(None)
 
+    async def _begin(self) -> None:
+        if self._is_begun:
+            return
+        await self._database.write(effect_rows.want, self._schedules(), self._now())
+        if self._is_alone:
+            await self._database.write(effect_rows.free_all)
+        self._is_begun = True
+
     def _schedules(self) -> list[Wish]:
         return [Wish(kind=name, key="") for name, kind in self._kinds.items() if kind.every_s is not None]
 
     async def _turn(self) -> None:
         """Take what is due into hand, or wait for a ring, the next look, or a free hand."""
         self._wake.clear()
+        self._is_taking = True
+        try:
+            has_taken = await self._take()
+        finally:
+            self._is_taking = False
+        if not has_taken:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY_S)
+
+    async def _take(self) -> bool:
+        """Take into hand what is due, as far as hands are free; False when that was nothing."""
         free = _MOST_IN_HAND - len(self._in_hand)
-        taken: list[Effect] = []
-        if free and await self._is_something_due():
-            now = self._now()
-            taken = await self._database.write(
-                effect_rows.lease, self._worker, [*self._kinds], now, now + LEASE_S, free
-            )
+        if not free or not await self._is_something_due():
+            return False
+        now = self._now()
+        taken = await self._database.write(effect_rows.lease, self._worker, [*self._kinds], now, now + LEASE_S, free)
         for effect in taken:
             task = asyncio.create_task(self._bring_about(effect), name=f"effect-{effect.kind}")
             self._in_hand[effect.id] = task
             task.add_done_callback(lambda _, id=effect.id: self._let_go(id))  # type: ignore[misc]
-        if not taken:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY_S)
+        return bool(taken)
 
     async def _is_something_due(self) -> bool:
         """A look that writes nothing: most of the time there is nothing to do."""
-        due_at = await self._database.read(effect_rows.next_due, [*self._kinds])
-        return due_at is not None and due_at <= self._now()
+        return await self._database.read(effect_rows.is_due, [*self._kinds], self._now())
 
     def _let_go(self, id: str) -> None:
         self._in_hand.pop(id, None)
@@ -168,9 +192,14 @@ class Ledger:
         """Tell other workers, as long as we live, that what is in hand is."""
         while True:
             await asyncio.sleep(_HOLD_EVERY_S)
-            if self._in_hand:
-                with contextlib.suppress(Unavailable):
-                    await self._database.write(effect_rows.hold, self._worker, [*self._in_hand], self._now() + LEASE_S)
+            if not self._in_hand:
+                continue
+            try:
+                await self._database.write(effect_rows.hold, self._worker, [*self._in_hand], self._now() + LEASE_S)
+            except Unavailable:
+                continue  # the lease outlasts three of these
+            except Exception:
+                log.exception("effects.fault")
 
     async def _bring_about(self, effect: Effect) -> None:
         kind = self._kinds[effect.kind]
@@ -195,10 +224,20 @@ class Ledger:
                 await self._come_round(effect, kind.every_s, outcome)
 
     async def _end(self, effect: Effect, status: effect_rows.Status, outcome: str) -> None:
-        _ended.labels(effect.kind, status).inc()
         if status == "dead":
             log.error("effect.dead", kind=effect.kind, effect=effect.id, call=effect.call_id, reason=outcome)
+            await self._tell_dead(effect, outcome)
+        _ended.labels(effect.kind, status).inc()
         await self._written(effect_rows.end, effect.id, status, outcome, self._now())
+
+    async def _tell_dead(self, effect: Effect, reason: str) -> None:
+        on_dead = self._kinds[effect.kind].on_dead
+        if on_dead is None:
+            return
+        try:
+            await on_dead(effect, reason)
+        except Exception:  # it is dead all the same, and whoever looks at it must find it so
+            log.exception("effect.fault", kind=effect.kind, effect=effect.id)
 
     async def _try_later(self, effect: Effect, kind: Kind, reason: str, after_s: float | None = None) -> None:
         if effect.attempts >= kind.attempts and kind.every_s is None:

@@ -6,9 +6,11 @@ from starlette.routing import BaseRoute, Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from offhook import health
+from offhook.messages import RECEIPTS_PATH
 from offhook.webhooks.greeting import PersonalizationDoor
 from offhook.webhooks.post_call import PostCallDoor
 from offhook.webhooks.tools import ToolDoor
+from offhook.webhooks.twilio import TwilioDoor
 
 _POST_CALL = "/api/webhook/elevenlabs"
 _PERSONALIZATION = "/api/webhook/elevenlabs/personalization"
@@ -24,22 +26,36 @@ _TOOLS = {
         "transfer",
     )
 }
+_TWILIO_STATUS = RECEIPTS_PATH
+_TWILIO_INBOUND = "/api/webhook/twilio/inbound"
 _LIVE = "/api/health/live"
 
 
 def doors(
-    post_call: PostCallDoor, personalization: PersonalizationDoor, tools: Mapping[str, ToolDoor]
+    post_call: PostCallDoor, personalization: PersonalizationDoor, tools: Mapping[str, ToolDoor], twilio: TwilioDoor
 ) -> list[BaseRoute]:
-    """What ElevenLabs and monitors call; `api/` lists what an API key opens."""
+    """What ElevenLabs, Twilio and monitors call; `api/` lists what an API key opens."""
     return [
         Route(_POST_CALL, post_call, methods=["POST"]),
         Route(_PERSONALIZATION, personalization, methods=["POST"]),
         *(Route(path, tools[tool], methods=["POST"]) for path, tool in _TOOLS.items()),
+        Route(_TWILIO_STATUS, _Bare(twilio.status), methods=["POST"]),
+        Route(_TWILIO_INBOUND, _Bare(twilio.inbound), methods=["POST"]),
         Route(_LIVE, health.live),
         Route("/api/health/ready", health.ready),
         Route("/api/health", health.report),
         Route("/metrics", health.metrics),
     ]
+
+
+class _Bare:
+    """A bare ASGI application: of a plain function Starlette believes that it wants a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 class Entrance:

@@ -25,6 +25,7 @@ class TextRules(msgspec.Struct, frozen=True, kw_only=True):
     countries: tuple[str, ...] = ()  #: ISO 3166; (): those of the organisation's numbers, else its own
     quiet_hours: Hours | None = None  #: in the person's zone; a text waits until they are over
     per_number_a_day: int = 3
+    per_block_a_day: int = 20  #: to the thousand numbers that differ in their last three digits
     per_call: int = 2
     a_day: int = 500  #: to all numbers together
     to_others: bool = False  #: an agent may text another number than the caller's own

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -15,6 +15,7 @@ from offhook.sealing import KeyRing
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Words = Annotated[tuple[str, ...], NoDecode]
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 #: Where ElevenLabs sends webhooks from, by region: US, EU, EU residency, Asia, India, Singapore.
 #: https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks, read 2026-10.
@@ -39,6 +40,7 @@ class Settings(BaseSettings):
     spool_dir: Words = ()
     secret_key: str = ""
     public_url: str = ""
+    sms: str = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
     allowed_senders: Words = ()
@@ -168,14 +170,21 @@ class Settings(BaseSettings):
 
 def load(**overrides: Any) -> Settings:
     """Read the environment; Mistake with one sentence that names the variable and says what to set."""
+    return read_settings(Settings, **overrides)
+
+
+def read_settings(kind: type[AnySettings], **overrides: Any) -> AnySettings:
+    """The same for settings that only one file needs, such as a provider's own."""
     try:
-        return Settings(**overrides)
+        return kind(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
         said = str(first["msg"]).removeprefix("Value error, ")
         if not first["loc"]:
             raise Mistake(said + ".") from None
-        raise Mistake(f"OFFHOOK_{str(first['loc'][0]).upper()} cannot be used: {said}.") from None
+        prefix = kind.model_config.get("env_prefix", "")
+        name = str(first["loc"][0]).removeprefix(prefix)
+        raise Mistake(f"{prefix}{name.upper()} cannot be used: {said}.") from None
 
 
 def _spelled_out(word: str) -> Sequence[str]:

@@ -18,6 +18,7 @@ from offhook.api import (
     events,
     ingest,
     memory,
+    messages,
     notes,
     openapi,
     refusals,
@@ -115,6 +116,16 @@ _serve(
     callbacks.change_callback,
     shapes.CallbackAnswer,
     body=callbacks.CallbackChanges,
+)
+_serve("GET", "/api/messages", messages.list_messages, shapes.MessageList)
+_MISSED_CALL_MESSAGE = "/api/organizations/{organizationId}/missed-call-message"
+_serve("GET", _MISSED_CALL_MESSAGE, messages.missed_call_message, shapes.MissedCallMessage)
+_serve(
+    "PUT",
+    _MISSED_CALL_MESSAGE,
+    messages.change_missed_call_message,
+    shapes.MissedCallMessage,
+    body=messages.MissedCallChanges,
 )
 _serve("GET", "/api/events", events.list_events, shapes.EventList)
 _serve("GET", "/api/events/{eventId}", events.one_event, shapes.EventAnswer)

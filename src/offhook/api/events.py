@@ -17,6 +17,7 @@ from offhook.deps import Deps
 from offhook.errors import Damaged, NotFound
 from offhook.events import Part, Status
 from offhook.sealing import KeyRing
+from offhook.store import effects as effect_rows
 from offhook.store import events
 from offhook.voice import json_text
 from offhook.voice.elevenlabs.scrub import scrubbed
@@ -37,20 +38,23 @@ async def list_events(deps: Here, key: Reader, asked: Annotated[EventsOf, Query(
     rows, total = await deps.database.read(
         events.page, key.org_id, type=asked.type, status=asked.status, call_id=asked.call_id, **asked.bounds
     )
-    return Json(shapes.EventList(data=[shapes.event(row) for row in rows], total=total))
+    effects = await _effects(deps, rows)
+    return Json(shapes.EventList(data=[shapes.event(row, effects) for row in rows], total=total))
 
 
 async def one_event(deps: Here, key: Reader, event_id: EventId) -> Json:
     """One event with what it said, and what we said back to it: secrets scrubbed, audio left out."""
     row = await _row(deps, key.org_id, event_id)
-    return Json(shapes.EventAnswer(data=await asyncio.to_thread(_detail, deps.keys, row)))
+    effects = await _effects(deps, [row])
+    return Json(shapes.EventAnswer(data=await asyncio.to_thread(_detail, deps.keys, row, effects)))
 
 
 async def replay(deps: Here, key: Writer, event_id: EventId) -> Json:
     """Understand the event's conversation again, also after it was quarantined."""
     await _row(deps, key.org_id, event_id)
     await deps.projector.replay(key.org_id, event_id)
-    return Json(shapes.EventReplayed(data=shapes.event(await _row(deps, key.org_id, event_id))), 201)
+    row = await _row(deps, key.org_id, event_id)
+    return Json(shapes.EventReplayed(data=shapes.event(row, await _effects(deps, [row]))), 201)
 
 
 async def _row(deps: Deps, org_id: str, event_id: str) -> sa.Row[Any]:
@@ -60,7 +64,13 @@ async def _row(deps: Deps, org_id: str, event_id: str) -> sa.Row[Any]:
     return row
 
 
-def _detail(keys: KeyRing, row: sa.Row[Any]) -> shapes.EventDetail:
+async def _effects(deps: Deps, rows: Sequence[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
+    """What followed from the calls of these events."""
+    call_ids = {row.call_id for row in rows if row.call_id is not None}
+    return await deps.database.read(effect_rows.of_calls, call_ids) if call_ids else []
+
+
+def _detail(keys: KeyRing, row: sa.Row[Any], effects: Sequence[sa.Row[Any]]) -> shapes.EventDetail:
     try:
         event = events.opened(events.event_of(row), keys)
         payload, answer, note = (
@@ -70,7 +80,7 @@ def _detail(keys: KeyRing, row: sa.Row[Any]) -> shapes.EventDetail:
         )
     except (Damaged, Unreadable) as error:
         payload, answer, note = None, None, error.message
-    return shapes.event_detail(row, payload=payload, payload_note=note, answer=answer)
+    return shapes.event_detail(row, effects, payload=payload, payload_note=note, answer=answer)
 
 
 def _shown(body: bytes) -> Any:

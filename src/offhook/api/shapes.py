@@ -191,6 +191,42 @@ class DeclaredVariable(Shape):
     default: str | int | float | bool
 
 
+class Message(Shape):
+    """A text, to a person or from one."""
+
+    id: str = msgspec.field(name="_id")
+    call_id: str | None
+    contact_id: str | None
+    to_number: str | None = msgspec.field(name="to")
+    from_number: str | None = msgspec.field(name="from")
+    kind: Annotated[str, means("missed_call, tool, reply.")]
+    body: str
+    status: Annotated[str, means("queued, sending, sent, delivered, failed, suppressed, received.")]
+    reason: Annotated[str | None, means("Why it waits, was not sent, or did not arrive.")]
+    provider: str | None
+    provider_message_id: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class MissedCallMessage(Shape):
+    """What callers are texted who were missed."""
+
+    missed_call_message: str | None
+    missed_call_auto_message_enabled: bool
+
+
+class Effect(Shape):
+    """Something that follows from a call, outside."""
+
+    id: str = msgspec.field(name="_id")
+    kind: str
+    status: Annotated[str, means("due, done, suppressed, dead.")]
+    outcome: Annotated[str | None, means("How it ended, or why the last attempt did not do.")]
+    attempts: int
+    due_at: Time
+
+
 class Event(Shape):
     """A row of the inbox."""
 
@@ -206,7 +242,7 @@ class Event(Shape):
     status: Status
     reason: str | None
     deliveries: int
-    effects: list[dict[str, Any]]
+    effects: Annotated[list[Effect], means("Of its call.")]
 
 
 class EventDetail(Event):
@@ -279,6 +315,11 @@ class IngestAnswer(Success, omit_defaults=False):
 
 class NoteList(Success):
     data: list[Note]
+    total: int
+
+
+class MessageList(Success):
+    data: list[Message]
     total: int
 
 
@@ -510,15 +551,47 @@ def variable(declared: Variable) -> DeclaredVariable:
     return DeclaredVariable(declared.name, declared.type, declared.default)
 
 
-def event(row: sa.Row[Any]) -> Event:
-    return Event(**_event_facts(row))
+def message(row: sa.Row[Any]) -> Message:
+    return Message(
+        id=row.id,
+        call_id=row.call_id,
+        contact_id=row.contact_id,
+        to_number=row.to_number,
+        from_number=row.from_number,
+        kind=row.kind,
+        body=row.body,
+        status=row.status,
+        reason=row.reason,
+        provider=row.provider,
+        provider_message_id=row.provider_message_id,
+        created_at=iso(row.created_at),
+        updated_at=iso(row.updated_at),
+    )
 
 
-def event_detail(row: sa.Row[Any], *, payload: Any, payload_note: str | None, answer: Any) -> EventDetail:
-    return EventDetail(**_event_facts(row), payload=payload, payload_note=payload_note, answer=answer)
+def effect(row: sa.Row[Any]) -> Effect:
+    return Effect(
+        id=row.id,
+        kind=row.kind,
+        status=row.status,
+        outcome=row.outcome,
+        attempts=row.attempts,
+        due_at=iso(row.due_at),
+    )
 
 
-def _event_facts(row: sa.Row[Any]) -> dict[str, Any]:
+def event(row: sa.Row[Any], effects: Iterable[sa.Row[Any]]) -> Event:
+    """*effects* of any calls; those of its own are shown."""
+    return Event(**_event_facts(row, effects))
+
+
+def event_detail(
+    row: sa.Row[Any], effects: Iterable[sa.Row[Any]], *, payload: Any, payload_note: str | None, answer: Any
+) -> EventDetail:
+    return EventDetail(**_event_facts(row, effects), payload=payload, payload_note=payload_note, answer=answer)
+
+
+def _event_facts(row: sa.Row[Any], effects: Iterable[sa.Row[Any]]) -> dict[str, Any]:
     return {
         "id": row.id,
         "type": row.type,
@@ -532,7 +605,7 @@ def _event_facts(row: sa.Row[Any]) -> dict[str, Any]:
         "status": row.status,
         "reason": row.reason,
         "deliveries": row.deliveries,
-        "effects": [],
+        "effects": [effect(one) for one in effects if row.call_id is not None and one.call_id == row.call_id],
     }
 
 

@@ -76,8 +76,8 @@ Example:
 
 
 _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings its examples, a group has its own
-    ("serve", "offhook.cli.serving:serve", "Run the server: webhooks, API, projection.", _SERVE_EXAMPLES),
-    ("worker", "offhook.cli.serving:worker", "Run the projection without HTTP (PostgreSQL).", _WORKER_EXAMPLE),
+    ("serve", "offhook.cli.serving:serve", "Run the server: webhooks, API, projection, effects.", _SERVE_EXAMPLES),
+    ("worker", "offhook.cli.serving:worker", "Run projection and effects without HTTP (PostgreSQL).", _WORKER_EXAMPLE),
     ("demo", "offhook.simulator.demo:demo", "Run a server with a demo organisation and calls.", _DEMO_EXAMPLES),
     ("simulate", "offhook.simulator.command:simulate", "Send realistic calls to any offhook.", _SIMULATE_EXAMPLES),
     ("twin", "offhook.twin.command:twin", "Serve an offline ElevenLabs, to develop against.", _TWIN_EXAMPLES),
@@ -92,6 +92,8 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("events", "offhook.cli.events:app", "List, show and replay what came in.", None),
     ("verify", "offhook.cli.verify:verify", "Say why a signature does not match.", _VERIFY_EXAMPLES),
     ("doctor", "offhook.cli.doctor:doctor", "Check what a running installation needs.", _DOCTOR_EXAMPLE),
+    ("effects", "offhook.cli.effects:app", "What follows from calls: list it, try it again.", None),
+    ("optout", "offhook.cli.optout:app", "Numbers that want no texts.", None),
     ("db", "offhook.cli.db:app", "Upgrade or check the database; make a key.", None),
 )
 for _position, (_name, _place, _about, _examples) in enumerate(_COMMANDS):

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from offhook.cli.group import group
 from offhook.cli.installation import installation
-from offhook.cli.org_settings import HELP, KEYS, read_assignments
+from offhook.cli.org_settings import HELP, Assigned, read_assignments
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
 from offhook.cli.typed import a_duration, a_name
 from offhook.credentials import Kind, new_secret, typed_secret
@@ -108,25 +108,27 @@ async def set_(
 ) -> None:
     """Change an organisation's name, time zone, country or rules."""
     assigned = read_assignments(assignments)
-    facts = {name: value for name, value in assigned.items() if not KEYS[name].is_rule}
-    rules = {name: value for name, value in assigned.items() if KEYS[name].is_rule}
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
-        changed = await here.database.write(_changed, found, facts, rules)
+        changed = await here.database.write(_changed, found, assigned)
     if json:
-        print_json(_facts(changed) | rules)
+        print_json(_facts(changed) | assigned.said)
     else:
-        print_facts([*_heading(changed), *((name, _typed(value)) for name, value in rules.items())])
+        print_facts([*_heading(changed), *((name, _typed(value)) for name, value in assigned.said.items())])
 
 
-def _changed(tx: sa.Connection, found: Organization, facts: dict[str, str], rules: dict[str, Any]) -> Organization:
-    changed = organizations.change(tx, found.id, facts) if facts else found
-    decided = {name.replace("-", "_"): value for name, value in rules.items()}
-    return organizations.decide(tx, found.id, decided) if decided else changed
+def _changed(tx: sa.Connection, found: Organization, assigned: Assigned) -> Organization:
+    changed = organizations.change(tx, found.id, assigned.facts) if assigned.facts else found
+    return organizations.decide(tx, found.id, assigned.rules) if assigned.rules else changed
 
 
 def _typed(value: Any) -> Any:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+    """As it is typed."""
+    if isinstance(value, bool):
+        return {True: "on", False: "off"}[value]
+    if isinstance(value, dict):
+        return "-".join(value.values())
+    return ",".join(value) if isinstance(value, list) else value
 
 
 @app.command(

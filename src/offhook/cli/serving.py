@@ -19,10 +19,10 @@ def serve(
     ] = None,
     worker: Annotated[bool, Parameter(negative="--no-worker", help="Also do a worker's work.")] = True,
 ) -> None:
-    """Run the server: webhooks, API and projection, until SIGTERM or Ctrl-C."""
+    """Run the server: webhooks, API, projection and effects, until SIGTERM or Ctrl-C."""
     server.run(load(), host=host, port=port, fd=fd, with_worker=worker)
 
 
 def worker() -> None:
-    """Run the projection without HTTP, beside servers on PostgreSQL, until SIGTERM or Ctrl-C."""
+    """Run projection and effects without HTTP, beside servers on PostgreSQL, until SIGTERM or Ctrl-C."""
     server.work(load())

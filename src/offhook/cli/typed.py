@@ -11,6 +11,8 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
 _LONGEST_S = 366 * 86_400
 _AGENT_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(([01]\d|2[0-3]):([0-5]\d)|24:00)", re.ASCII)
+_MOST = 1_000_000
 _EMAIL = re.compile(r"(?=.{3,254}\Z)[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+")
 
 
@@ -61,3 +63,19 @@ def typed_switch(text: str) -> bool:
     if text.strip().lower() not in words:
         raise Mistake(f"{text!r} is neither on nor off.")
     return words[text.strip().lower()]
+
+
+def a_count(text: str) -> int:
+    words = text.strip()
+    if not (words.isascii() and words.isdigit() and int(words[:10]) <= _MOST):
+        raise Mistake(f"{text!r} is no number from 0 to {_MOST:,}.")
+    return int(words)
+
+
+def hours_of_a_day(text: str) -> dict[str, str]:
+    """As rules.Hours has them."""
+    words = text.replace(" ", "")
+    if not _HOURS.fullmatch(words):
+        raise Mistake(f"{text!r} are no hours: write them like 21:00-08:00.")
+    begin, _, end = words.partition("-")
+    return {"begin": begin, "end": end}

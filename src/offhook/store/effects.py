@@ -56,9 +56,7 @@ def want(tx: sa.Connection, wishes: Sequence[Wish], now: float) -> None:
 
 def lease(tx: sa.Connection, worker: str, kinds: Collection[str], now: float, until: float, limit: int) -> list[Effect]:
     """Take what is due, the longest overdue first, and what a dead worker left; each attempt is counted before it is made."""
-    is_free = effects.c.leased_until.is_(None) | (effects.c.leased_until < now)
-    due = effects.c.status == "due", effects.c.due_at <= now, is_free, effects.c.kind.in_(kinds)
-    wanted = sa.select(effects.c.id).where(*due).order_by(effects.c.due_at).limit(limit)
+    wanted = sa.select(effects.c.id).where(*_is_free(kinds, now)).order_by(effects.c.due_at).limit(limit)
     if tx.dialect.name == "postgresql":
         wanted = wanted.with_for_update(skip_locked=True)
     ids = tx.execute(wanted).scalars().all()
@@ -95,10 +93,15 @@ def hand_back(tx: sa.Connection, worker: str, ids: Collection[str]) -> None:
     tx.execute(effects.update().where(*mine).values(free))
 
 
-def next_due(tx: sa.Connection, kinds: Collection[str]) -> float | None:
-    """When the next is due (unix); None when none is."""
-    due = effects.c.status == "due", effects.c.kind.in_(kinds)
-    return tx.execute(sa.select(sa.func.min(effects.c.due_at)).where(*due)).scalar()
+def free_all(tx: sa.Connection) -> None:
+    """Nobody has anything in hand: whoever had is dead."""
+    in_hand = effects.c.status == "due", effects.c.leased_by.is_not(None)
+    tx.execute(effects.update().where(*in_hand).values(leased_until=None, leased_by=None))
+
+
+def is_due(tx: sa.Connection, kinds: Collection[str], now: float) -> bool:
+    """Whether there is something to lease."""
+    return tx.execute(sa.select(effects.c.id).where(*_is_free(kinds, now)).limit(1)).first() is not None
 
 
 def retry(tx: sa.Connection, org_id: str | None, ids: Collection[str], now: float) -> list[str]:
@@ -110,6 +113,17 @@ def retry(tx: sa.Connection, org_id: str | None, ids: Collection[str], now: floa
     anew = {"status": "due", "due_at": now, "attempts": 0, "leased_until": None, "leased_by": None, "updated_at": now}
     tx.execute(effects.update().where(effects.c.id.in_(again)).values(anew))
     return list(again)
+
+
+def find(tx: sa.Connection, ids: Collection[str]) -> Sequence[sa.Row[Any]]:
+    return tx.execute(sa.select(effects).where(effects.c.id.in_(ids))).all()
+
+
+def ids_of(tx: sa.Connection, org_id: str | None, *, status: str, kind: str | None) -> Sequence[str]:
+    """Those in that state, oldest first; without *org_id* everybody's."""
+    asked = {effects.c.org_id: org_id, effects.c.status: status, effects.c.kind: kind}
+    wanted = [column == value for column, value in asked.items() if value is not None]
+    return tx.execute(sa.select(effects.c.id).where(*wanted).order_by(effects.c.created_at)).scalars().all()
 
 
 def page(
@@ -135,10 +149,28 @@ def of_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[sa.Row[An
     return tx.execute(wanted.order_by(effects.c.created_at, effects.c.id)).all()
 
 
-def count_by_status(tx: sa.Connection) -> dict[str, int]:
-    """Over all organisations."""
-    rows = tx.execute(sa.select(effects.c.status, sa.func.count()).group_by(effects.c.status)).all()
-    return {row[0]: row[1] for row in rows}
+class Standing(msgspec.Struct, frozen=True):
+    """How it stands, over all organisations."""
+
+    by_status: dict[str, int]
+    dead: dict[str, int]  #: by kind
+    due_at: float | None  #: of the most overdue, also of kinds that nobody here knows (unix)
+
+
+def standing(tx: sa.Connection) -> Standing:
+    both = effects.c.status, effects.c.kind
+    rows = tx.execute(sa.select(*both, sa.func.count()).group_by(*both)).all()
+    by_status: dict[str, int] = {}
+    for status, _, count in rows:
+        by_status[status] = by_status.get(status, 0) + count
+    due_at = tx.execute(sa.select(sa.func.min(effects.c.due_at)).where(effects.c.status == "due")).scalar()
+    return Standing(by_status, {kind: count for status, kind, count in rows if status == "dead"}, due_at)
+
+
+def _is_free(kinds: Collection[str], now: float) -> Sequence[sa.ColumnElement[bool]]:
+    """Due, and in nobody's hands."""
+    is_free = effects.c.leased_until.is_(None) | (effects.c.leased_until <= now)
+    return effects.c.status == "due", effects.c.due_at <= now, is_free, effects.c.kind.in_(kinds)
 
 
 def _give_back(tx: sa.Connection, worker: str, id: str, values: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Numbers that want no texts. They are numbers and not people: who is deleted or merged still wants none."""
 
-from collections.abc import Collection, Iterable
-from typing import Literal
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
@@ -9,6 +9,7 @@ from offhook.store.database import insert_new
 from offhook.store.tables import opt_outs
 
 OptOutSource = Literal["stop", "api", "cli"]  #: the person's own text; or somebody wrote it down
+OPT_OUT_SOURCES: tuple[OptOutSource, ...] = get_args(OptOutSource)
 
 
 def add(tx: sa.Connection, org_id: str, numbers: Iterable[str], source: OptOutSource, now: float) -> None:
@@ -19,9 +20,18 @@ def add(tx: sa.Connection, org_id: str, numbers: Iterable[str], source: OptOutSo
     insert_new(tx, opt_outs, rows)
 
 
-def remove(tx: sa.Connection, org_id: str, numbers: Collection[str]) -> None:
-    """Text *numbers* again."""
-    tx.execute(opt_outs.delete().where(opt_outs.c.org_id == org_id, opt_outs.c.number.in_(numbers)))
+def remove(
+    tx: sa.Connection, org_id: str, numbers: Collection[str], *, only: Iterable[OptOutSource] = OPT_OUT_SOURCES
+) -> None:
+    """Text *numbers* again, where one of *only* said that they wanted none."""
+    wanted = opt_outs.c.org_id == org_id, opt_outs.c.number.in_(numbers), opt_outs.c.source.in_(only)
+    tx.execute(opt_outs.delete().where(*wanted))
+
+
+def list_all(tx: sa.Connection, org_id: str) -> Sequence[sa.Row[Any]]:
+    """The organisation's, newest first."""
+    newest = opt_outs.c.created_at.desc(), opt_outs.c.number
+    return tx.execute(sa.select(opt_outs).where(opt_outs.c.org_id == org_id).order_by(*newest)).all()
 
 
 def is_out(tx: sa.Connection, org_id: str, number: str) -> bool:

@@ -158,15 +158,25 @@ def change(tx: sa.Connection, org_id: str, facts: dict[str, str]) -> Organizatio
 
 
 def decide(tx: sa.Connection, org_id: str, settings: dict[str, Any]) -> Organization:
-    """Overwrite those keys of its settings; None takes a key back to its default."""
+    """Overwrite those keys of its settings, "texts.per_call" being one within another; None takes a key to its default."""
     this = organizations.c.id == org_id
     if tx.dialect.name == "postgresql":
         tx.execute(sa.select(organizations.c.id).where(this).with_for_update())
     known = msgspec.json.decode(tx.execute(sa.select(organizations.c.settings).where(this)).scalar_one())
-    decided = {name: value for name, value in {**known, **settings}.items() if value is not None}
-    tx.execute(sa.update(organizations).where(this).values(settings=msgspec.json.encode(decided).decode()))
+    for name, value in settings.items():
+        _decide_one(known, name.split("."), value)
+    tx.execute(sa.update(organizations).where(this).values(settings=msgspec.json.encode(known).decode()))
     _raise_version(tx)
     return _organization(tx.execute(sa.select(organizations).where(this)).mappings().one())
+
+
+def _decide_one(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    if len(path) > 1:
+        _decide_one(settings.setdefault(path[0], {}), path[1:], value)
+    elif value is None:
+        settings.pop(path[0], None)
+    else:
+        settings[path[0]] = value
 
 
 def _organization(row: sa.RowMapping) -> Organization:

@@ -248,6 +248,7 @@ effects = sa.Table(  # what reaches outside, or comes round by the clock: a row 
         postgresql_where=sa.text("status = 'due'"),
     ),
     sa.Index("ix_effects_org_id_created_at", "org_id", "created_at", "id"),
+    sa.Index("ix_effects_status", "status", "kind"),
     sa.Index("ix_effects_call_id", "call_id"),
 )
 
@@ -266,12 +267,14 @@ messages = sa.Table(  # texts, to people and from them
     sa.Column("reason", sa.Text),
     sa.Column("provider", sa.Text),
     sa.Column("provider_message_id", sa.Text),
+    _time("begun_at", nullable=True),  # when the provider was asked to send it, the last time: caps count it
     _time("created_at"),
     _time("updated_at"),
     sa.Index("ix_messages_org_id_created_at", "org_id", "created_at", "id"),
     sa.Index("ix_messages_call_id", "call_id"),
     sa.Index("ix_messages_contact_id", "contact_id"),
-    sa.Index("ix_messages_org_id_to_number", "org_id", "to_number", "created_at"),
+    sa.Index("ix_messages_org_id_begun_at", "org_id", "begun_at"),
+    sa.Index("ix_messages_to_number", "to_number", "begun_at"),
     sa.Index("ix_messages_provider_message_id", "provider_message_id"),
 )
 

@@ -78,11 +78,12 @@ def read_knock(scope: Scope, senders: Senders) -> Knock:
 
 
 class Answer(NamedTuple):
-    """One JSON answer."""
+    """One answer, JSON unless it says otherwise."""
 
     status: HTTPStatus
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    content_type: bytes = b"application/json"
 
 
 def come_back_later(why: str) -> Answer:
@@ -110,7 +111,7 @@ def refuse(refusals: Refusals, knock: Knock, refused: TurnedAway, *, size_bytes:
 
 async def send_answer(send: Send, answer: Answer) -> None:
     length = str(len(answer.body)).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", length), *answer.headers]
+    headers = [(b"content-type", answer.content_type), (b"content-length", length), *answer.headers]
     await send({"type": "http.response.start", "status": int(answer.status), "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 

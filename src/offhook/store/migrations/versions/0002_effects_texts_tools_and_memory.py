@@ -57,6 +57,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("status = 'due'"),
         )
         batch_op.create_index("ix_effects_org_id_created_at", ["org_id", "created_at", "id"], unique=False)
+        batch_op.create_index("ix_effects_status", ["status", "kind"], unique=False)
 
     op.create_table(
         "memories",
@@ -94,6 +95,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("provider", sa.Text(), nullable=True),
         sa.Column("provider_message_id", sa.Text(), nullable=True),
+        sa.Column("begun_at", sa.Double(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
@@ -102,7 +104,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_messages_call_id", ["call_id"], unique=False)
         batch_op.create_index("ix_messages_contact_id", ["contact_id"], unique=False)
         batch_op.create_index("ix_messages_org_id_created_at", ["org_id", "created_at", "id"], unique=False)
-        batch_op.create_index("ix_messages_org_id_to_number", ["org_id", "to_number", "created_at"], unique=False)
+        batch_op.create_index("ix_messages_org_id_begun_at", ["org_id", "begun_at"], unique=False)
+        batch_op.create_index("ix_messages_to_number", ["to_number", "begun_at"], unique=False)
         batch_op.create_index("ix_messages_provider_message_id", ["provider_message_id"], unique=False)
 
     op.create_table(
