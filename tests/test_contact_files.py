@@ -3,14 +3,17 @@
 import asyncio
 import csv
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from offhook.settings import Settings
-from offhook.store import contacts, organizations
+from offhook.store import contacts, imports, organizations
 from offhook.store.engine import opened_database
+from tests.services import Server
 from tests.test_cli import Offhook, environment, offhook  # noqa: F401 - fixtures
 
 GOOD = "phone,first_name,last_name,email\n+14165550100,Alex,Morgan,alex@example.com\n(416) 555-0101,Sam,,\n"
@@ -151,6 +154,32 @@ def test_a_row_of_two_people_is_refused_wherever_they_are(lists: Lists) -> None:
 def test_a_file_that_is_not_there_is_a_mistake(lists: Lists) -> None:
     ended = lists.offhook("contact", "import", "Acme", str(lists.folder / "none.csv"))
     assert (2, True) == (ended.code, "No such file" in ended.sentence)
+
+
+def test_who_became_two_people_since_the_check_stops_the_import_and_it_can_be_repeated(
+    lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists.imported("phone,external_id\n+14165550100,user-1\n+14165550101,user-2\n")
+    content = "phone,external_id\n" + "+14165550102,user-3\n" * 500 + "+14165550100,user-2\n"
+    monkeypatch.setattr(imports.Claims, "refused", lambda *_: iter(()))  # as if it was right when it was checked
+    ended = lists.offhook("contact", "import", "Acme", lists.file(content))
+    assert (1, True) == (ended.code, "import the file again" in ended.sentence), ended.err
+    assert "500 rows are imported" in ended.sentence
+
+
+def test_a_server_beside_an_import_goes_on(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("phone,first_name\n" + "".join(f"+1416{n:07},Alex\n" for n in range(6000)))
+    importing = threading.Thread(target=server.offhook, args=("contact", "import", server.org_id, str(path)))
+    importing.start()
+    statuses = set()
+    while importing.is_alive():
+        statuses.add(server.ask({"caller_id": "+14160000001"}).status_code)
+        body = json.dumps({"type": "post_call_transcription", "data": {"conversation_id": f"c{time.time()}"}})
+        statuses.add(server.deliver(body.encode()).status_code)
+    importing.join()
+    assert {200} == statuses
+    assert "Alex" == server.ask({"caller_id": "+14160005999"}).json()["caller_name"]
 
 
 # Export

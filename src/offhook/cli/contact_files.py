@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from offhook.cli.contact_rows import COLUMNS, BadRow, Row, cells_of, read_header, read_row
-from offhook.errors import Mistake
+from offhook.errors import Conflict, Fault, Mistake
 from offhook.store import imports
 from offhook.store.database import Database
 from offhook.store.organizations import Organization
@@ -104,7 +104,10 @@ async def _write(
     for batch in _batches(_read(organization, path)):
         people = [row.person for row in batch if isinstance(row, Row) and row.number not in left_out]
         begun = time.monotonic()
-        written = await database.write(imports.write, organization.id, people, time.time())
+        try:
+            written = await database.write(imports.write, organization.id, people, time.time())
+        except Conflict as conflict:  # somebody else was at work since the check
+            raise Fault(f"{sum(done.values())} rows are imported, the rest is not: {conflict.message}") from None
         for outcome, count in written.items():
             done[outcome] += count
         step(len(batch))
