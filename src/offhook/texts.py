@@ -25,7 +25,7 @@ DAY_S = 86_400.0  #: caps "a day" count the last 24 hours
 
 _MAX_FILLED_CHARS = 1_600  #: what Twilio takes at most; names may be longer than their tokens
 _TOKEN = re.compile(r"\{\{\s*(\w{1,64})\s*\}\}")
-_BRACES = re.compile(r"\{\{|\}\}")
+_BRACES = re.compile(r"[{}]{2,}")
 _BEFORE_A_MARK = re.compile(r"[ \t]+([,.;:!?])")
 _ORPHANED_MARK = re.compile(r"(?m)^[ \t]*[,;:][ \t]*|([,;:])(?:[ \t]*[,;:])+")
 _BLANKS = re.compile(r"[ \t\u00a0]+")
@@ -89,8 +89,7 @@ def block_of(number: str) -> str:
 def filled(template: str, words: Mapping[str, str | None]) -> str:
     """*template* with its tokens filled; what is unknown is left out, with the blanks and commas around it."""
     text = _TOKEN.sub(lambda token: _BRACES.sub("", words.get(token[1]) or ""), template)
-    text = _BRACES.sub("", text)
-    return _tidy(text)[:_MAX_FILLED_CHARS].rstrip()
+    return _tidy(_BRACES.sub("", text))[:_MAX_FILLED_CHARS].rstrip()
 
 
 def _tidy(text: str) -> str:
