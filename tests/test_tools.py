@@ -544,6 +544,11 @@ async def test_thousands_of_uses_by_a_rogue_agent_are_each_done_once(
     assert {ALEX} == {json.loads(row.payload)["to"] for row in await agent.rows(tables.effects)}
     notes = [key for key, told in answers.items() if key[0] == "create-note" and b"note_id" in next(iter(told))]
     assert len(notes) == len(await agent.rows(tables.notes))
+    await agent.api.deps.ledger.start()
+    await agent.api.deps.ledger.drain()
+    await agent.api.deps.ledger.stop()
+    sent = [row for row in await agent.rows(tables.messages) if row.status in ("sent", "delivered")]
+    assert 2 == len(sent), "the cap of a call, however many were wished for"
     figure(f"{uses} uses by a rogue agent", different=len(answers), ms_each=round(took_s / uses * 1000, 2))
 
 

@@ -24,11 +24,13 @@ from offhook.directory import Directory, Organization
 from offhook.errors import OffhookError, Unavailable
 from offhook.events import Event, derived_id
 from offhook.logs import log
+from offhook.messages import Messages, Permission, wish_text
 from offhook.patience import in_time
 from offhook.store import contacts, effects, notes, staff, tool_uses
 from offhook.store.contacts import Contact
 from offhook.store.database import Database
 from offhook.store.tool_uses import CallbackAsked, Corrected, Deed, Noted, Use, note_id
+from offhook.texts import MAX_CHARS
 from offhook.variables import organization_name, person_name
 from offhook.voice.contract import ToolWanted
 from offhook.voice.elevenlabs.scrub import scrubbed
@@ -51,7 +53,6 @@ BUDGET_S = 5.0
 _CONTEXT_S = 1.0  #: of it, for finding out who is ringing
 _MAX_NOTES = 5
 _MAX_NOTE_CHARS = 500  #: of each, as an agent is told it
-_MAX_TEXT_CHARS = 500
 _MAX_REQUEST_BYTES = 16_384  #: as it is shown on the call
 _EMAIL = re.compile(r"(?=.{3,254}\Z)[^\s@<>{}\"]+@[^\s@<>{}\"]+\.[^\s@<>{}\"]+")
 _NEVER_SAID = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
@@ -62,6 +63,9 @@ _UNREADABLE = "I could not pass that on, because the request could not be read."
 _use_s = Histogram("offhook_tool_seconds", "From a tool's request to its answer", ("tool",), buckets=(
     0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5,
 ))  # fmt: skip
+
+
+_NO_TEXT = Permission(False, "I cannot send a text just now.")
 
 
 class Apology(OffhookError):
@@ -77,6 +81,7 @@ class Asked(NamedTuple):
     own: str | None  #: the number at the far end of the call, E.164; None: withheld
     named: str | None  #: the number that the agent named, E.164
     at: float  #: unix
+    permission: Permission  #: for a text to whom it is about
 
     @property
     def person(self) -> str | None:
@@ -101,6 +106,7 @@ class Done(NamedTuple):
 class Tool(NamedTuple):
     run: Callable[[sa.Connection, Asked], Done]
     is_known_by_content: bool = False  #: the same words in the same call are the same use
+    texts: bool = False  #: whether a text is allowed is asked before
 
 
 # The tools
@@ -165,15 +171,17 @@ def send_sms(tx: sa.Connection, asked: Asked) -> Done:
     message = _plain(asked.wanted.message)
     if not message:
         raise Apology("There is nothing to send yet. What should the text say?")
-    if len(message) > _MAX_TEXT_CHARS:
+    if len(message) > MAX_CHARS:
         raise Apology("That is too long for a text message. Please make it shorter.")
     to = asked.person
     if to is None:
         raise Apology("I cannot see which number you are calling from, so I cannot send you a text.")
     if to != asked.own and not asked.organization.rules.texts.to_others:
         raise Apology("I can only send a text to the number you are calling from.")
+    if not asked.permission.is_allowed:
+        raise Apology(asked.permission.sentence)
     _wish_text(tx, asked, to, message)
-    return Done(TextSent())
+    return Done(TextSent(asked.permission.sentence or "SMS sent"))
 
 
 def transfer(tx: sa.Connection, asked: Asked) -> Done:
@@ -196,23 +204,16 @@ TOOLS: dict[str, Tool] = {
     "lookup-contact": Tool(lookup_contact),
     "create-note": Tool(create_note, is_known_by_content=True),
     "update-contact": Tool(update_contact, is_known_by_content=True),
-    "send-sms": Tool(send_sms, is_known_by_content=True),
+    "send-sms": Tool(send_sms, is_known_by_content=True, texts=True),
     "transfer": Tool(transfer),  # somebody may be free the next time
 }
 
 
 def _wish_text(tx: sa.Connection, asked: Asked, to: str, body: str) -> None:
-    contact = contacts.find_by_number(tx, asked.organization.id, to)
-    payload = {
-        "to": to,
-        "body": body,
-        "kind": "tool",
-        "contact_id": contact and contact.id,
-        "call_id": asked.call_id,
-    }
-    wish = effects.Wish(
-        kind="text", key=asked.use_id, org_id=asked.organization.id, call_id=asked.call_id, payload=payload
-    )
+    org_id = asked.organization.id
+    contact = contacts.find_by_number(tx, org_id, to)
+    contact_id = None if contact is None else contact.id
+    wish = wish_text(org_id, to, body, key=asked.use_id, call_id=asked.call_id, contact_id=contact_id, kind="tool")
     effects.want(tx, [wish], asked.at)
 
 
@@ -286,6 +287,7 @@ class Tools:
         database: Database,
         directory: Directory,
         contexts: Contexts,
+        messages: Messages,
         *,
         now: Callable[[], float],
         budget_s: float = BUDGET_S,
@@ -293,6 +295,7 @@ class Tools:
         self._database = database
         self._directory = directory
         self._contexts = contexts
+        self._messages = messages
         self._now = now
         self._budget_s = budget_s
 
@@ -331,8 +334,20 @@ class Tools:
         if organization is None:
             raise Unavailable("The organisation is not known here yet.")
         own, named = self._numbers(organization, wanted, await self._context(use.org_id, wanted))
-        asked = Asked(use.id, organization, wanted, own, named, use.asked_at)
+        asked = Asked(use.id, organization, wanted, own, named, use.asked_at, _NO_TEXT)
+        if TOOLS[use.tool].texts:
+            asked = asked._replace(permission=await self._permission(asked))
         return await self._database.write(_run_once, use, asked, begun, begun + self._budget_s)
+
+    async def _permission(self, asked: Asked) -> Permission:
+        """As far as can be told now; it is asked again when the text is sent."""
+        return await self._messages.may_text(
+            asked.organization.id,
+            asked.named or asked.own,
+            asked.wanted.message or "",
+            call_id=asked.call_id,
+            caller=asked.own,
+        )
 
     async def _context(self, org_id: str, wanted: ToolWanted) -> Context | None:
         """Who was ringing, when that was said before the call; None too when nobody can tell just now."""
