@@ -103,7 +103,7 @@ _serve(
     answers=openapi.ID_ERRORS,
 )
 _serve("PATCH", "/api/contact-notes/{noteId}", notes.change_note, shapes.NoteAnswer, body=notes.NoteChanges)
-_serve("DELETE", "/api/contact-notes/{noteId}", notes.delete_note, status=204)
+_serve("DELETE", "/api/contact-notes/{noteId}", notes.delete_note, status=204, answers=openapi.NOT_YOURS)
 _serve("GET", "/api/staff", staff.list_staff, shapes.StaffList)
 _serve("POST", "/api/staff", staff.add_colleague, shapes.StaffAnswer, status=201, body=staff.NewColleague)
 _serve("GET", "/api/staff/{staffId}", staff.one_colleague, shapes.StaffAnswer)

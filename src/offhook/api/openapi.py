@@ -29,6 +29,8 @@ _ERRORS = {
 }
 _ID_ERRORS = {404: "There is nothing here with that id"}
 _BODY_ERRORS = {409: "It belongs to another contact already", 413: "The body is longer than 64 KiB"}
+#: Of what follows from a call, and is nobody's to take away.
+NOT_YOURS: dict[int, dict[str, Any]] = {409: {"description": "It is an agent's summary", "content": _ERROR}}
 #: Of ids that stand in a body.
 ID_ERRORS: dict[int, dict[str, Any]] = {
     code: {"description": why, "content": _ERROR} for code, why in _ID_ERRORS.items()
