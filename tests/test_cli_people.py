@@ -120,4 +120,4 @@ def test_what_is_remembered_is_shown_corrected_and_forgotten(run: Offhook) -> No
     assert "--topics" in run("memory", "set", ORG, ALEX).sentence
     assert "cannot be reset" in run("memory", "set", ORG, ALEX, "--reset", "x").sentence
     assert "neither on nor off" in run("org", "set", ORG, "memory=maybe").sentence
-    assert json.loads(run("org", "set", ORG, "free_text=off", "name=Acme", "--json").out)["name"] == "Acme"
+    assert json.loads(run("org", "set", ORG, "free-text=off", "name=Acme", "--json").out)["name"] == "Acme"

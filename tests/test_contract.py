@@ -295,9 +295,12 @@ def test_the_missed_call_message_is_partly_put(program: Program) -> None:
 
 def test_a_missed_call_is_texted_once_when_that_is_switched_on_and_says_why_when_not(program: Program) -> None:
     off = program.missed("conv_off")
-    (message,) = eventually(lambda: program.get("/api/messages", callId=off)["data"])
-    assert "suppressed" == message["status"]
-    assert message["reason"]
+    event = program.get("/api/events", callId=off)["data"][0]["_id"]
+    effect = eventually(
+        lambda: next((e for e in program.get(f"/api/events/{event}")["data"]["effects"] if e["status"] != "due"), None)
+    )
+    assert ("missed_call_text", "suppressed") == (effect["kind"], effect["status"])
+    assert "switched off" in effect["outcome"]
     program.offhook("org", "set", program.org_id, "text-mobile-only=no")
     path = f"/api/organizations/{program.org_id}/missed-call-message"
     program.send(

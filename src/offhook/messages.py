@@ -304,7 +304,7 @@ def _why_not(rules: Rules, call: sa.Row[Any] | None, now: float) -> str | None:
         return "switched_off: Texts after missed calls are switched off."
     if not rules.missed_call_message:
         return "no_message: There is no message to send after missed calls."
-    if now - call.created_at > TOO_LATE_S:
+    if now - call.happened_at > TOO_LATE_S:  # it may have come to us late: told by another program, or fetched
         return "too_late: The call was missed more than a day ago."
     return None
 

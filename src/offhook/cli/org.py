@@ -126,9 +126,13 @@ def _typed(value: Any) -> Any:
     """As it is typed."""
     if isinstance(value, bool):
         return {True: "on", False: "off"}[value]
+    if isinstance(value, list):
+        return ", ".join(map(_typed, value))
+    if isinstance(value, dict) and value.keys() == {"begin", "end"}:
+        return f"{value['begin']}-{value['end']}"
     if isinstance(value, dict):
-        return "-".join(value.values())
-    return ",".join(value) if isinstance(value, list) else value
+        return "; ".join(f"{day} {_typed(hours)}" for day, hours in value.items()) or "closed"
+    return value
 
 
 @app.command(

@@ -48,7 +48,7 @@ KEYS: dict[str, Key] = {
     "timezone": Key(typed_timezone, "Its IANA time zone; bare dates are read in it."),
     "country": Key(typed_country, "Where its national numbers are dialled (ISO 3166)."),
     "memory": Key(typed_switch, "Whether agents are told of earlier calls (on, off).", "memory"),
-    "free_text": Key(typed_switch, "Whether they may be told more than a topic (on, off).", "free_text"),
+    "free-text": Key(typed_switch, "Whether they may be told more than a topic (on, off).", "free_text"),
     "business-hours": Key(
         typed_hours, 'When somebody is there: "mon-fri 09:00-17:00; sat 10-14", or closed.', "business_hours"
     ),
