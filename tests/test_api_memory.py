@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from offhook import declared
+from offhook import declared, memory
 from offhook.store import contacts, declarations, memories, merging, organizations
 from offhook.store.tables import callbacks
 from offhook.store.tables import memories as memory_table
@@ -269,3 +269,12 @@ async def test_memory_goes_with_the_contact(api: Api) -> None:
     await api.client.patch(f"/api/contacts/{contact_id}/memory", json={"openItems": "The keys"})
     await api.client.delete(f"/api/contacts/{contact_id}")
     assert 0 == await api.deps.database.read(lambda tx: len(tx.execute(memory_table.select()).all()))
+
+
+async def test_a_summary_of_megabytes_is_not_read_while_it_rings(api: Api) -> None:
+    await decide(api, memory=True, free_text=True)
+    contact_id = await alex(api)
+    await call(api, contact_id, 1, title="Door " * 100_000, summary="word " * 1_000_000)
+    rows = await api.deps.database.recall(api.org.id, contact_id)
+    assert max(len(text) for row in rows for text in row if isinstance(text, str)) <= 4 * memory.MAX_CHARS
+    assert (await told(api))["last_call_summary"].startswith("word word")

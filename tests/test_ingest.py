@@ -217,3 +217,12 @@ async def test_the_id_follows_from_organisation_and_external_id(api: Api) -> Non
     answer = await api.client.post("/api/calls/ingest", json={**TOLD, "externalCallId": "crm-7"})
     assert events.call_id(api.org.id, "crm-7", "external") == answer.json()["callId"]
     assert events.call_id(api.org.id, "crm-7") != answer.json()["callId"]
+
+
+def test_what_is_nested_as_deeply_as_a_parser_takes_is_kept_and_shown(server: Server) -> None:
+    for depth in (500, 900):
+        nested = b'{"a":' * depth + b'"\\u0000"' + b"}" * depth
+        told = json.dumps({**TOLD, "externalCallId": f"deep-{depth}", "metadata": {}}).encode()
+        answer = tell(server, told.replace(b'"metadata": {}', b'"metadata": ' + nested))
+        assert 201 == answer.status_code, answer.text
+        assert "completed" == known(server, answer.json()["callId"])["status"]

@@ -125,6 +125,24 @@ async def test_a_dead_workers_lease_passes_on_and_its_late_word_counts_no_more(
     assert "done" == (await row_of(database, "1")).status
 
 
+async def test_what_ends_every_worker_is_given_up(database: Database, clock: Clock) -> None:
+    """Else a server that it takes down goes down at each start."""
+    happened: list[str] = []
+
+    async def act(effect: Effect) -> Outcome:
+        happened.append(effect.key)
+        return DONE
+
+    await database.write(effects.want, [Wish(kind="text", key="1")], clock())
+    for _ in range(7):
+        await database.write(effects.lease, "one that dies", ["text"], clock(), clock() + LEASE_S, 8)
+        clock.now += LEASE_S + 1
+    await brought_about(ledger_of(database, clock, act, attempts=4))
+    row = await row_of(database, "1")
+    assert ("dead", "Given up: 7 attempts ended with their worker.") == (row.status, row.outcome)
+    assert [] == happened
+
+
 async def test_many_workers_share_the_work_and_none_does_what_another_does(database: Database, clock: Clock) -> None:
     happened: Counter[str] = Counter()
 

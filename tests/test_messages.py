@@ -19,7 +19,7 @@ from offhook.rules import TextRules
 from offhook.settings import Settings
 from offhook.sms import provider_named
 from offhook.sms.twilio import Receipt, Reply
-from offhook.store import contacts, effects, opt_outs, organizations
+from offhook.store import contacts, effects, merging, opt_outs, organizations
 from offhook.store import messages as rows
 from offhook.store.effects import Wish
 from offhook.store.organizations import NewOrganization
@@ -71,7 +71,9 @@ class House:
             "from_number": FROM,
             "answered_at": None,
         }
-        row = call_row(self.org.id, **{"id": hex_id(7), **known, "created_at": self.now, **facts})
+        row = call_row(
+            self.org.id, **{"id": hex_id(7), **known, "created_at": self.now, "happened_at": self.now, **facts}
+        )
         await self.deps.database.write(lambda tx: tx.execute(calls.insert(), row))
         return str(row["id"])
 
@@ -164,7 +166,7 @@ SUPPRESSED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("cap_number", {"texts.per_number_a_day": 0}, {}),
     ("cap_day", {"texts.a_day": 0}, {}),
     ("quiet_hours", {"texts.quiet_hours": {"begin": "00:00", "end": "24:00"}}, {}),
-    ("too_late", {}, {"created_at": 1_750_000_000.0 - 90_000}),
+    ("too_late", {}, {"happened_at": 1_750_000_000.0 - 90_000}),
 ]
 
 
@@ -314,6 +316,45 @@ async def test_a_receipt_that_is_faster_than_the_answer_finds_its_text(house: Ho
     house.now = (await house.effect()).due_at
     await house.work()
     assert ("done", 1, 0) == ((await house.effect()).status, len(twilio.taken), twilio.asked)
+
+
+async def test_what_twilio_took_and_could_not_deliver_is_not_sent_again_after_a_crash(
+    house: House, twilio: FakeTwilio
+) -> None:
+    twilio.is_silent = True
+    await house.text("1")
+    await house.work()
+    await house.messages.take_receipt(Receipt("SM1", "failed", "Twilio says error 30003."), (await house.row()).id)
+    twilio.is_silent = False
+    house.now = (await house.effect()).due_at
+    await house.work()
+    assert ("done", "failed", 1) == ((await house.effect()).status, (await house.row()).status, len(twilio.taken))
+
+
+async def test_a_provider_is_not_asked_for_what_another_began_to_send(house: House, twilio: FakeTwilio) -> None:
+    await house.text("1")
+    await _crash_before_sending(house)
+    house.messages._provider = provider_named("console")
+    house.now += LEASE_S + 1
+    await house.work()
+    effect = await house.effect()
+    assert ("dead", "failed") == (effect.status, (await house.row()).status)
+    assert "twilio" in effect.outcome
+
+
+async def test_a_text_follows_its_contact_into_the_one_that_is_kept(house: House, twilio: FakeTwilio) -> None:
+    write, org_id = house.deps.database.write, house.org.id
+    other = await write(contacts.create, org_id, numbers=(PERSON,), source="api", now=1.0)
+    kept = await write(contacts.create, org_id, numbers=("+14165550156",), source="api", now=1.0)
+    gone = await write(contacts.create, org_id, numbers=("+14165550157",), source="api", now=1.0)
+    for contact in (other, gone):
+        to, key = contact.numbers[0], contact.id
+        wish = messages.wish_text(org_id, to, "Hello", key=key, call_id=None, contact_id=contact.id, kind="tool")
+        await house.wish(wish)
+    await write(merging.merge, org_id, kept.id, other.id, now=2.0)
+    await write(contacts.delete, org_id, gone.id)
+    await house.work()
+    assert {PERSON: kept.id, "+14165550157": None} == {row.to_number: row.contact_id for row in await house.rows()}
 
 
 async def test_stop_ends_texts_and_start_begins_them_again(house: House, twilio: FakeTwilio) -> None:

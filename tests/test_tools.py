@@ -240,6 +240,9 @@ async def test_a_call_that_we_placed_is_about_whom_we_rang(agent: Agent) -> None
     await agent.api.deps.directory.refresh()
     outbound = {"caller_id": ACME, "called_id": ALEX, "called_number": ALEX}
     assert "Alex" == (await agent.use("lookup-contact", **outbound))["contact"]["name"]
+    await agent.rings(conversation_id="conv_2", caller=ACME, called=ALEX)
+    announced = {"conversation_id": "conv_2", "caller_id": None, "called_id": None, "called_number": None}
+    assert "Alex" == (await agent.use("lookup-contact", **announced))["contact"]["name"]
 
 
 # create-note
@@ -326,6 +329,13 @@ async def test_who_was_announced_is_believed_before_what_is_sent_with_the_tool(a
     await agent.rings(conversation_id="conv_1", caller=ALEX, called=ACME)
     assert "calling from" in await agent.fails("send-sms", message="Hi.", caller_id=SAM, phone_number=SAM)
     assert (await agent.use("send-sms", message="Hi.", caller_id=SAM, phone_number=ALEX))["success"]
+
+
+async def test_who_withheld_a_number_cannot_claim_one_later(agent: Agent) -> None:
+    await agent.rings(conversation_id="conv_1", caller=None, called=ACME)
+    assert "calling from" in await agent.fails("send-sms", message="Hi.", caller_id=SAM, phone_number=SAM)
+    assert "cannot see" in await agent.fails("send-sms", message="Hi.", caller_id=SAM)
+    assert [] == await agent.rows(tables.effects)
 
 
 async def test_a_text_of_nothing_or_of_a_novel_is_not_sent(agent: Agent) -> None:

@@ -48,6 +48,11 @@ def test_the_port_may_be_signed_or_not() -> None:
     assert is_signed(TOKEN, ["https://a.example/b?c=d"], [("e", "f")], signature)
 
 
+@pytest.mark.parametrize("host", ["calls.example:99999", "[", "calls.example:x", "℀.example"])
+def test_an_address_that_nobody_can_read_is_not_signed(host: str) -> None:
+    assert not is_signed(TOKEN, [f"https://{host}/api/webhook/twilio/status"], [("a", "b")], "signature")
+
+
 WORDS = [
     ("STOP", "stop"),
     (" stop. ", "stop"),

@@ -38,6 +38,7 @@ _RETRY_S = 2.0  #: how long a database that failed is not asked
 _STOP_S = 20.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 5.0, 86_400.0
 FOR_EVER = 1 << 31  #: attempts
+_LAST_WORDS = 3  #: attempts more than a kind has: how one ended may have been lost with the database
 
 _ended = Counter("offhook_effects_ended_total", "Effects, by kind and how they ended", ("kind", "outcome"))
 
@@ -203,6 +204,10 @@ class Ledger:
 
     async def _bring_about(self, effect: Effect) -> None:
         kind = self._kinds[effect.kind]
+        if effect.attempts > kind.attempts + _LAST_WORDS and kind.every_s is None:
+            # Nobody lived to count them: it would go on ending workers for ever.
+            await self._end(effect, "dead", f"Given up: {effect.attempts - 1} attempts ended with their worker.")
+            return
         try:
             async with asyncio.timeout(kind.within_s):
                 outcome = await kind.act(effect)

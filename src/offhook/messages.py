@@ -192,8 +192,10 @@ class Messages:
     async def _outcome_of_last_attempt(self, effect: Effect) -> Outcome | None:
         """What became of the attempt before this one, if it came as far as the provider; None: it is to be made."""
         row = await self._database.read(rows.get, message_id(effect.id))
-        if row is None or row.status in ("queued", "suppressed", "failed"):
+        if row is None or row.status in ("queued", "suppressed"):
             return None
+        if row.status == "failed" and row.provider_message_id is None:
+            return None  # given up, and a person says that it shall be tried; with an id the provider took it
         if row.status == "sending" and not await self._is_taken(row):
             return None
         return Outcome("done", "sent")
@@ -203,6 +205,8 @@ class Messages:
         settled_at = row.begun_at + _SETTLE_S
         if self._now() < settled_at:
             raise TryLater("Whether it was sent is asked in a moment.", after_s=settled_at - self._now())
+        if row.provider != self._provider.name:
+            raise GiveUp(f"It was begun with {row.provider}, which is not asked any more: a retry may send it twice.")
         others = await self._database.read(rows.provider_ids, row.to_number, row.begun_at - texts.DAY_S)
         found = await self._provider.ask(self._text(row.id, row.to_number, row.body), row.begun_at, others)
         if isinstance(found, Taken):

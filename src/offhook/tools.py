@@ -364,10 +364,12 @@ class Tools:
     ) -> tuple[str | None, str | None]:
         """The far end's own number and the one that the agent named, in E.164."""
         caller, called = phone.caller_and_called(wanted.caller, wanted.called, organization.country)
+        if context is not None and context.called is not None:
+            caller, called = context.caller, context.called  # who withheld a number then cannot claim one now
+        elif context is not None:
+            caller = context.caller or caller
         if caller is not None and organization.id in self._directory.orgs_of_number(caller):
             caller, called = called, caller  # we rang them
-        if context is not None:
-            caller, called = context.caller or caller, context.called or called
         country = (phone.country_of(called) if called else None) or organization.country
         return caller, phone.e164(wanted.number, country) if wanted.number else None
 

@@ -250,8 +250,12 @@ def _signature(auth_token: str, text: str) -> bytes:
 
 def _with_and_without_port(url: str) -> tuple[str, str]:
     """Twilio signs the URL with its port or without, whichever way it was asked to call it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        given_port = parts.port
+    except ValueError:  # whoever knocks writes the Host that it is made of
+        return url, url
     host = parts.netloc.rpartition("@")[2]
-    bare = host.rpartition(":")[0] if parts.port is not None else host
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    bare = host.rpartition(":")[0] if given_port is not None else host
+    port = given_port or (443 if parts.scheme == "https" else 80)
     return tuple(urlunsplit(parts._replace(netloc=netloc)) for netloc in (bare, f"{bare}:{port}"))  # type: ignore[return-value]

@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from offhook.memory import LAST_CALLS, MOST_COUNTED, CallBack, Edit, PastCall, Remembered, edit_text
+from offhook.memory import LAST_CALLS, MAX_CHARS, MOST_COUNTED, CallBack, Edit, PastCall, Remembered, edit_text
 from offhook.store import contact_locks
 from offhook.store.database import upsert
 from offhook.store.tables import contacts, memories
 
 EDITABLE = ("previous_topics", "last_call_summary", "open_items")
 _MAX_ANALYSIS_CHARS = 65_536  #: one that is longer is not read while somebody waits
+
+_MAX_TEXT_CHARS = 4 * MAX_CHARS  #: what is told of a title or summary is made from its beginning; some are megabytes
 
 _SINCE = "coalesce((SELECT forgotten_before FROM memories WHERE contact_id = {contact}), 0)"
 _CONVERSATIONS = (
@@ -26,7 +28,8 @@ _CONVERSATIONS = (
 #: organisation, of which there may be many more than of one contact.
 _RECALL = f"""
 SELECT 'call' AS kind, happened_at AS at, title AS a, summary AS b, NULL AS c FROM (
-    SELECT happened_at, title, summary {_CONVERSATIONS} ORDER BY happened_at DESC, id DESC LIMIT {LAST_CALLS}
+    SELECT happened_at, substr(title, 1, {_MAX_TEXT_CHARS}) AS title, substr(summary, 1, {_MAX_TEXT_CHARS}) AS summary
+    {_CONVERSATIONS} ORDER BY happened_at DESC, id DESC LIMIT {LAST_CALLS}
 ) AS last_calls
 UNION ALL SELECT 'count', 0, CAST(count(*) AS TEXT), NULL, NULL FROM (
     SELECT 1 AS one {_CONVERSATIONS} LIMIT {MOST_COUNTED}

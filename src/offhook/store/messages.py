@@ -8,9 +8,9 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.events import derived_id
-from offhook.store import opt_outs
+from offhook.store import contact_locks, merging, opt_outs
 from offhook.store.database import insert_new, upsert
-from offhook.store.tables import messages
+from offhook.store.tables import contacts, messages
 from offhook.texts import DAY_S, Counts, Decision, block_of
 
 _IS_BEGUN = messages.c.begun_at.is_not(None)
@@ -41,11 +41,13 @@ def get(tx: sa.Connection, id: str) -> sa.Row[Any] | None:
 
 def reserve(tx: sa.Connection, draft: Draft, decide: Callable[[Counts], Decision], now: float) -> Decision:
     """Decide whether the text may go, and write that down; when it may, its place under the caps is taken."""
+    contact_locks.hold_off_merges(tx, (draft.org_id,))
     _one_at_a_time(tx, draft.org_id)
     decision = decide(counts(tx, draft.org_id, draft.to, draft.call_id, now, but=draft.id))
     status = {"allow": "sending", "wait": "queued", "suppress": "suppressed"}[decision.verdict]
     begun_at = now if status == "sending" else None
     row = _row(draft, now) | {"status": status, "reason": decision.sentence or None, "begun_at": begun_at}
+    row["contact_id"] = _still_there(tx, draft.org_id, draft.contact_id)
     upsert(tx, messages, [row], keep=("created_at",))
     return decision
 
@@ -131,6 +133,14 @@ def keep_reply(tx: sa.Connection, row: dict[str, Any], now: float) -> None:
     """Once, however often it is told."""
     empty = dict.fromkeys(column.name for column in messages.c)
     insert_new(tx, messages, [{**empty, **row, "status": "received", "created_at": now, "updated_at": now}])
+
+
+def _still_there(tx: sa.Connection, org_id: str, contact_id: str | None) -> str | None:
+    """The contact, or the one that it was merged into since the text was wished for; None when it was deleted."""
+    if contact_id is None:
+        return None
+    wanted = contacts.c.id == (merging.kept_of(tx, org_id, contact_id) or contact_id), contacts.c.org_id == org_id
+    return tx.execute(sa.select(contacts.c.id).where(*wanted)).scalar()
 
 
 def _one_at_a_time(tx: sa.Connection, org_id: str) -> None:

@@ -36,9 +36,20 @@ def _parse_int(digits: str) -> int | float:
     return int(digits) if len(digits) <= _LONGEST_INT else float(digits)
 
 
-def _without_nul(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(item) for name, item in value.items()}
-    return [_without_nul(item) for item in value] if isinstance(value, list) else value
+def _without_nul(content: Any) -> Any:
+    """Level by level: what msgspec reads may be nested more deeply than a function may call itself."""
+    whole = [content]
+    unseen: list[Any] = [whole]
+    while unseen:
+        place = unseen.pop()
+        for name, item in place.items() if isinstance(place, dict) else enumerate(place):
+            if isinstance(item, str):
+                place[name] = item.replace("\x00", "")
+            elif isinstance(item, dict | list):
+                place[name] = _with_plain_names(item)
+                unseen.append(place[name])
+    return whole[0]
+
+
+def _with_plain_names(item: Any) -> Any:
+    return {name.replace("\x00", ""): value for name, value in item.items()} if isinstance(item, dict) else item
