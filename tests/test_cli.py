@@ -4,14 +4,18 @@ import asyncio
 import hashlib
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cyclopts import App
 
 from offhook import cli, logs
 from offhook.events import UNASSIGNED, Event, Status, call_id, event_id
@@ -219,6 +223,22 @@ def test_what_is_typed_wrong_ends_with_one_sentence_and_2(
     assert 2 == ended.code
 
 
+@pytest.mark.parametrize("command", [("events", "replay"), ("effects", "retry")])
+def test_an_id_that_is_none_is_named(acme: dict[str, str], offhook: Offhook, command: tuple[str, str]) -> None:
+    for typed in "5e0a...", "f" * 24:
+        ended = offhook(*command, typed)
+        assert (2, True) == (ended.code, f"There is no {command[0][:-1]} {typed!r}" in ended.sentence)
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_do(fresh: None, offhook: Offhook) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for command in "serve", "twin":
+            ended = offhook(command, "--port", str(taken.getsockname()[1]))
+            assert (1, True) == (ended.code, "another with --port" in ended.sentence)
+
+
 def test_a_name_that_several_have_is_not_guessed(acme: dict[str, str], offhook: Offhook) -> None:
     other = offhook("org", "create", "Acme Corp", "--json").json
     sentence = offhook("org", "show", "Acme Corp").sentence
@@ -308,7 +328,7 @@ def test_hours_and_holidays_are_decided_and_taken_back(acme: dict[str, str], off
         "settings"
     ]
     assert {"business_hours": {"sat": [{"begin": "10:00", "end": "14:00"}]}, "holidays": ["12-25"]} == decided
-    assert "10:00" in offhook("org", "show", "Acme Corp").out
+    assert "business-hours  sat 10:00-14:00" in offhook("org", "show", "Acme Corp").out
     taken_back = offhook("org", "set", "Acme Corp", "business-hours=default", "name=Acme", "--json").json
     assert ("Acme", {"holidays": ["12-25"]}) == (taken_back["name"], taken_back["settings"])
     assert "mon-fri 09:00-17:00" in offhook("org", "set", "Acme", "business-hours=always").sentence
@@ -581,9 +601,19 @@ def test_help_does_not_wait_for_what_it_does_not_need() -> None:
     assert "[]" == ended.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    "command", ["serve", "worker", "simulate", "demo", "db new-key", "org create", "events replay"]
-)
+def commands(app: App = cli.app) -> list[str]:
+    """Every command as it is typed behind `offhook`."""
+    names = [name for name in app if not name.startswith("-")]
+    return [f"{name} {one}".strip() for name in names for one in commands(app[name]) or [""]]
+
+
+def test_every_command_stands_in_the_document() -> None:
+    page = (Path(__file__).parents[1] / "docs/commands.md").read_text()
+    rows = {command: "`" + command.replace(" ", r" ([a-z-]+\\\|)*") + r"\b" for command in commands()}
+    assert [] == [command for command, row in rows.items() if not re.search(row, page)]
+
+
+@pytest.mark.parametrize("command", commands())
 def test_every_command_teaches_by_example(offhook: Offhook, command: str) -> None:
     shown = offhook(*command.split(), "--help")
     assert 0 == shown.code

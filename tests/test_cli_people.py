@@ -1,6 +1,7 @@
 """The commands for contacts, variables and memory."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def test_two_contacts_are_merged_and_one_is_deleted(run: Offhook) -> None:
     assert (alex["id"], [ALEX, SAM]) == (merged["id"], merged["phones"])
     assert "no contact" in run("contact", "show", ORG, other["id"]).sentence
     assert "itself" in run("contact", "merge", ORG, ALEX, SAM).sentence
-    assert 0 == run("contact", "delete", ORG, SAM).code
+    assert merged == run("contact", "delete", ORG, SAM, "--json").json
     assert [] == run("contact", "list", ORG, "--json").json
 
 
@@ -68,6 +69,12 @@ def test_a_contact_that_is_not_there_is_a_mistake(run: Offhook) -> None:
     for command in ("show", ORG, ALEX), ("change", ORG, "nobody"), ("delete", ORG, "a" * 24), ("merge", ORG, ALEX, SAM):
         ended = run("contact", *command)
         assert (2, True) == (ended.code, "There is no contact" in ended.sentence)
+
+
+def test_a_place_that_is_none_for_an_export_is_said(run: Offhook, tmp_path: Path) -> None:
+    for place in tmp_path, tmp_path / "nowhere" / "people.csv":
+        ended = run("contact", "export", ORG, str(place))
+        assert (2, True) == (ended.code, f"{place} cannot be written" in ended.sentence)
 
 
 def test_variables_are_declared_listed_and_removed(run: Offhook) -> None:
@@ -81,7 +88,7 @@ def test_variables_are_declared_listed_and_removed(run: Offhook) -> None:
     ]
     assert "visits" in run("variable", "list", ORG).out
     assert 0 == run("variable", "remove", ORG, "plan").code
-    assert 0 == run("variable", "remove", ORG, "vip", "--agent", "agent_1").code
+    assert vip.json == run("variable", "remove", ORG, "vip", "--agent", "agent_1", "--json").json
     assert "not declared" in run("variable", "remove", ORG, "vip", "--agent", "agent_1").sentence
     assert ["visits"] == [one["name"] for one in run("variable", "list", ORG, "--json").json]
 
@@ -114,8 +121,8 @@ def test_what_is_remembered_is_shown_corrected_and_forgotten(run: Offhook) -> No
     )  # fmt: skip
     assert ["previous_topics"] == run("memory", "set", ORG, ALEX, "--reset", "open-items", "--json").json["edited"]
     assert "A move" in run("memory", "show", ORG, ALEX).out
-    assert 0 == run("memory", "forget", ORG, ALEX).code
-    shown = run("memory", "show", ORG, ALEX, "--json").json
+    shown = run("memory", "forget", ORG, ALEX, "--json").json
+    assert shown == run("memory", "show", ORG, ALEX, "--json").json
     assert ("", [], False) == (shown["previous_topics"], shown["edited"], shown["forgotten_before"] is None)
     assert "--topics" in run("memory", "set", ORG, ALEX).sentence
     assert "cannot be reset" in run("memory", "set", ORG, ALEX, "--reset", "x").sentence

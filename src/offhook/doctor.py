@@ -312,4 +312,5 @@ def _standing(standing: condition.Standing) -> Iterator[Finding]:
         yield Finding("events", "warning", finding, "`offhook events list --status quarantined` says why.")
     if standing.dead_effects:
         finding = f"{standing.dead_effects} effects were given up."
-        yield Finding("effects", "warning", finding, "They are in the log (effect.dead) with their reason.")
+        advice = "`offhook effects list --status dead` says why, `offhook effects retry --status dead` tries again."
+        yield Finding("effects", "warning", finding, advice)

@@ -151,13 +151,16 @@ async def change(
 
 
 @app.command(help_epilogue="Example:\n  offhook contact delete Acme +14165550100\n")
-async def delete(org: Org, who: Who, /) -> None:
+async def delete(org: Org, who: Who, /, *, json: Json = False) -> None:
     """Forget a contact. Its calls stay and are nobody's."""
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
         contact = await here.database.read(find_contact, found, who)
         await here.database.write(contacts.delete, found.id, contact.id)
-    print(f"{contact.name or who} is no contact of {found.name} any more.")
+    if json:
+        print_json(facts(contact))
+    else:
+        print(f"{contact.name or who} is no contact of {found.name} any more.")
 
 
 @app.command(

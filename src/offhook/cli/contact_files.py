@@ -5,7 +5,7 @@ import csv
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
@@ -48,7 +48,7 @@ async def import_file(database: Database, organization: Organization, path: Path
 
 
 async def export_file(database: Database, organization: Organization, path: Path | None) -> None:
-    """All contacts, oldest first, as a file that can be imported again."""
+    """All contacts, oldest first, as a file that can be imported again. Mistake when *path* is no place for one."""
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
         await _export_to(database, organization, sys.stdout)
@@ -58,8 +58,11 @@ async def export_file(database: Database, organization: Organization, path: Path
         with unfinished.open("w", encoding="utf-8", newline="") as file:
             await _export_to(database, organization, file)
         unfinished.replace(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise Mistake(f"{path} cannot be written: {error.strerror}.") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 async def _export_to(database: Database, organization: Organization, file: TextIO) -> None:

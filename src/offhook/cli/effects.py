@@ -108,6 +108,10 @@ async def _chosen(database: Database, which: Sequence[str], status: Status | Non
     named = await database.read(effects.find, [word for word in which if _EFFECT_ID.fullmatch(word)])
     if named:
         return _named(named, which)
+    if which and status is None:
+        raise Mistake(
+            f"There is no effect {which[0]!r}: `offhook effects list` shows them, and an organisation wants --status."
+        )
     if status not in ("dead", "suppressed"):
         raise Mistake("Say which: ids of effects, or --status dead or suppressed.")
     if len(which) > 1:

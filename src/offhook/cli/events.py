@@ -140,6 +140,10 @@ async def _chosen(database: Database, which: Sequence[str], status: Status | Non
     named = [row for row in rows if row is not None]
     if named:
         return _named(named, which)
+    if which and status is None and type is None:
+        raise Mistake(
+            f"There is no event {which[0]!r}: `offhook events list` shows them, and an organisation wants --status."
+        )
     if status is None and type is None:
         raise Mistake("Say which: ids of events, or --status, such as `offhook events replay --status quarantined`.")
     if len(which) > 1:

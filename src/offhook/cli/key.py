@@ -26,7 +26,8 @@ Examples:
   offhook key create Acme --label importer --scopes read,write --json
 
 The key is shown this once, and valid for the next request. read: what there
-is; write: change it; admin: what is refused at the doors. None holds another.
+is; write: change it; admin: add and remove staff, see what was refused at the
+doors. None holds another.
 """
 )
 async def create(

@@ -77,19 +77,27 @@ async def set_(
 
 
 @app.command(help_epilogue="Example:\n  offhook memory forget Acme +14165550100\n")
-async def forget(org: Org, who: Who, /) -> None:
+async def forget(org: Org, who: Who, /, *, json: Json = False) -> None:
     """Tell agents nothing more of what was until now. The calls stay on record."""
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
         contact = await here.database.read(find_contact, found, who)
-        await here.database.write(memories.forget, found.id, contact.id, time.time())
-    print(f"No agent is told of earlier calls of {contact.name or who} any more.")
+        remembered = await here.database.write(_forgotten, found.id, contact.id, time.time())
+    if json:
+        _show(found, contact, remembered, json=True)
+    else:
+        print(f"No agent is told of earlier calls of {contact.name or who} any more.")
 
 
 def _edited(
     tx: sa.Connection, org_id: str, contact_id: str, texts: dict[str, str | None], now: float
 ) -> memory.Remembered:
     memories.edit(tx, org_id, contact_id, texts, now)
+    return memories.recall(tx, org_id, contact_id)
+
+
+def _forgotten(tx: sa.Connection, org_id: str, contact_id: str, now: float) -> memory.Remembered:
+    memories.forget(tx, org_id, contact_id, now)
     return memories.recall(tx, org_id, contact_id)
 
 

@@ -3,13 +3,12 @@
 import time
 from typing import Annotated, Any, Literal
 
-import msgspec
 import sqlalchemy as sa
 from cyclopts import Parameter
 
 from offhook.cli.group import group
 from offhook.cli.installation import installation
-from offhook.cli.org_settings import HELP, Assigned, read_assignments
+from offhook.cli.org_settings import HELP, Assigned, decided, read_assignments
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
 from offhook.cli.typed import a_duration, a_name
 from offhook.credentials import Kind, new_secret, typed_secret
@@ -114,7 +113,7 @@ async def set_(
     if json:
         print_json(_facts(changed) | assigned.said)
     else:
-        print_facts([*_heading(changed), *((name, _typed(value)) for name, value in assigned.said.items())])
+        print_facts(_heading(changed))
 
 
 def _changed(tx: sa.Connection, found: Organization, assigned: Assigned) -> Organization:
@@ -267,9 +266,8 @@ def _print_tables(secrets: list[Secret], agents: list[Agent], numbers: list[Numb
 
 
 def _heading(organization: Organization) -> list[tuple[str, Any]]:
-    shown = _facts(organization) | {"created_at": clock(organization.created_at)}
-    decided = msgspec.json.encode(organization.settings).decode() if organization.settings else None
-    return [*(shown | {"settings": decided}).items()]
+    shown = _facts(organization) | {"settings": None, "created_at": clock(organization.created_at)}
+    return [*shown.items(), *((name, _typed(value)) for name, value in decided(organization.settings).items())]
 
 
 def _ending(secret: Secret) -> str | None:

@@ -87,6 +87,18 @@ HELP = "\n".join(
 )
 
 
+def decided(settings: dict[str, Any]) -> dict[str, Any]:
+    """What an organisation decided, by the names that are typed; variables have a command of their own."""
+    found = {name: _at(settings, key.rule.split(".")) for name, key in KEYS.items() if key.rule is not None}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _at(settings: Any, path: Sequence[str]) -> Any:
+    for part in path:
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings
+
+
 def read_assignments(assignments: Sequence[str]) -> Assigned:
     """What KEY=VALUE words change; Mistake names the one that cannot be read."""
     if not assignments:

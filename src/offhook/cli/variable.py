@@ -76,14 +76,18 @@ async def list_(org: Org, /, *, json: Json = False) -> None:
 
 
 @app.command(help_epilogue="Example:\n  offhook variable remove Acme visits\n")
-async def remove(org: Org, name: Name, /, *, agent: OfAgent = None) -> None:
+async def remove(org: Org, name: Name, /, *, agent: OfAgent = None, json: Json = False) -> None:
     """Fill a variable no more. An agent that still uses it loses its calls: change the agent first."""
     agent_id = None if agent is None else an_agent_id(agent)
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
-        if not await here.database.write(declarations.take_back, found.id, agent_id, name, time.time()):
-            raise Mistake(f"{name!r} is not declared: `offhook variable list` shows what is.")
-    print(f"{name} is filled no more.")
+        gone = await here.database.write(declarations.take_back, found.id, agent_id, name, time.time())
+    if gone is None:
+        raise Mistake(f"{name!r} is not declared: `offhook variable list` shows what is.")
+    if json:
+        print_json(_facts(gone, agent_id))
+    else:
+        print(f"{name} is filled no more.")
 
 
 def _facts(variable: Variable, agent_id: str | None) -> dict[str, object]:

@@ -41,15 +41,14 @@ def declare_one(
     return declare_all(tx, org_id, agent_id, declared.set_one(declared_by(tx, org_id, agent_id), variable), now)
 
 
-def take_back(tx: sa.Connection, org_id: str, agent_id: str | None, name: str, now: float) -> bool:
-    """Fill *name* no more; False when it was not declared."""
+def take_back(tx: sa.Connection, org_id: str, agent_id: str | None, name: str, now: float) -> Variable | None:
+    """Fill *name* no more; the variable as it was, None when it was not declared."""
     _hold(tx, org_id)
     known = declared_by(tx, org_id, agent_id)
-    rest = [one for one in known if one.name != name]
-    if len(rest) == len(known):
-        return False
-    declare_all(tx, org_id, agent_id, rest, now)
-    return True
+    gone = next((one for one in known if one.name == name), None)
+    if gone is not None:
+        declare_all(tx, org_id, agent_id, [one for one in known if one is not gone], now)
+    return gone
 
 
 def _hold(tx: sa.Connection, org_id: str) -> None:

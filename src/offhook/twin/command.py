@@ -1,11 +1,14 @@
 """`offhook twin`, as a plain function for the command line."""
 
+import contextlib
+import socket
 import sys
 from typing import Annotated
 
 import uvicorn
 from cyclopts import Parameter, validators
 
+from offhook.errors import Fault
 from offhook.twin.api import Desk, build
 from offhook.twin.clock import Clock
 from offhook.twin.postman import Postman
@@ -32,5 +35,17 @@ def twin(
     clock = Clock()
     workspace = Workspace(api_key, clock())
     desk = Desk(workspace, clock, Postman(workspace, clock, seed))
-    print(_SAID.format(host=host, port=port, key=api_key), file=sys.stderr)
-    uvicorn.run(build(desk), host=host, port=port, log_level="warning", access_log=False)
+    with _listening(host, port) as listener, contextlib.suppress(KeyboardInterrupt):
+        print(_SAID.format(host=host, port=listener.getsockname()[1]), file=sys.stderr)
+        uvicorn.Server(uvicorn.Config(build(desk), log_level="warning", access_log=False)).run([listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Fault(f"Port {port} on {host} cannot be used ({error.strerror}): choose another with --port.") from error
+    return listener
