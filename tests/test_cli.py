@@ -188,6 +188,7 @@ def test_a_database_without_tables_is_said_with_its_cure(fresh: None, offhook: O
         ("org", "set", "Acme Corp", "name="),
         ("org", "set", "Acme Corp", "timezone="),
         ("org", "set", "Acme Corp", "country=Nowhere"),
+        ("org", "set", "Acme Corp", "text-sender="),
         ("org", "rotate", "Acme Corp", "password"),
         ("org", "rotate", "Acme Corp", "api-key", "--overlap", "soon"),
         ("org", "rotate", "Acme Corp", "api-key", "--overlap", "24"),

@@ -50,6 +50,9 @@ def test_a_contact_is_changed(run: Offhook) -> None:
     )  # fmt: skip
     assert not run("contact", "change", ORG, SAM, "--no-opted-out", "--json").json["opted_out"]
     assert "last number" in run("contact", "change", ORG, SAM, "--remove-phone", SAM).sentence
+    for wrong in (), ("--first-name", "x" * 201), ("--last-name", "A\x1b[31m"), ("--external-id", "x" * 201):
+        assert 2 == run("contact", "change", ORG, SAM, *wrong).code
+    assert run("contact", "change", ORG, SAM, "--first-name", "", "--json").json["first_name"] in (None, "")
     added(run, ALEX)
     taken = run("contact", "change", ORG, SAM, "--add-phone", ALEX)
     assert (2, True) == (taken.code, ALEX in taken.sentence)

@@ -58,7 +58,7 @@ async def add(
         first_name=_a_name(first_name),
         last_name=_a_name(last_name),
         emails=tuple(map(an_email, email)) if email else UNSET,
-        external_id=external_id if external_id is not None else UNSET,
+        external_id=_a_name(external_id),
     )
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
@@ -131,17 +131,19 @@ async def change(
     json: Json = False,
 ) -> None:
     """Change a contact: its names, numbers, emails, and whether it wants texts."""
+    texts = {"first_name": first_name, "last_name": last_name, "external_id": external_id}
+    named = {field: a_name(text, "the contact") if text else text for field, text in texts.items() if text is not None}
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
         more, fewer = ([a_number(one, found.country) for one in typed or ()] for typed in (add_phone, remove_phone))
         contact = await here.database.read(find_contact, found, who)
+        if not named and opted_out is None and not (add_phone or remove_phone or add_email or remove_email):
+            raise Mistake("Say what to change: `offhook contact change --help` lists the options.")
         numbers = _with(contact.numbers, more, fewer)
         if numbers is not UNSET and not numbers and not contact.external_id:
             raise Mistake("The last number of a contact cannot be removed: nothing else says who it is.")
         changes = Changes(
-            first_name=UNSET if first_name is None else first_name,
-            last_name=UNSET if last_name is None else last_name,
-            external_id=UNSET if external_id is None else external_id,
+            **named,
             numbers=numbers,
             emails=_with(contact.emails, [an_email(one) for one in add_email or ()], remove_email or ()),
             is_opted_out=UNSET if opted_out is None else opted_out,

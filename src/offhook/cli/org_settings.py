@@ -40,6 +40,8 @@ def _countries(text: str) -> list[str]:
 
 def _a_sender(text: str) -> str:
     """A number, a messaging service's id, or a name where the provider allows one."""
+    if not text.strip():
+        raise Mistake("Texts must come from somewhere: write text-sender=+12362320246, or text-sender=default.")
     return (e164(text) if text.startswith("+") else None) or text.strip()
 
 
