@@ -329,7 +329,7 @@ def test_hours_and_holidays_are_decided_and_taken_back(acme: dict[str, str], off
         "settings"
     ]
     assert {"business_hours": {"sat": [{"begin": "10:00", "end": "14:00"}]}, "holidays": ["12-25"]} == decided
-    assert "business-hours  sat 10:00-14:00" in offhook("org", "show", "Acme Corp").out
+    assert "sat 10:00-14:00" in offhook("org", "show", "Acme Corp").out
     taken_back = offhook("org", "set", "Acme Corp", "business-hours=default", "name=Acme", "--json").json
     assert ("Acme", {"holidays": ["12-25"]}) == (taken_back["name"], taken_back["settings"])
     assert "mon-fri 09:00-17:00" in offhook("org", "set", "Acme", "business-hours=always").sentence
