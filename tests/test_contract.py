@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from offhook import events
+from tests.beside import an_organization
 from tests.services import Postgresql, Server, eventually, signature
 
 DOOR = "/api/webhook/elevenlabs"
@@ -47,7 +48,7 @@ class Program:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.org = server.create_organization("Acme Corp", "--timezone", "America/Toronto", "--country", "CA")
+        self.org = an_organization(server, timezone="America/Toronto")
         self.org_id: str = self.org["id"]
         self.api = self._client(self.org["api_key"])
         self.agent = self._client(self.org["tool_secret"])

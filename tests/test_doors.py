@@ -1,6 +1,5 @@
 """The two webhook doors as ElevenLabs meets them: a real server, each database, over HTTP, to the letter of the contract."""
 
-import asyncio
 import base64
 import copy
 import gzip
@@ -15,15 +14,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from offhook import events
-from offhook.sealing import KeyRing
-from offhook.settings import Settings
-from offhook.store import organizations
-from offhook.store.engine import open_database
-from offhook.store.organizations import NewOrganization
+from tests.beside import an_organization
 from tests.services import Postgresql, Server, eventually, signature
 
 DOOR = "/api/webhook/elevenlabs"
@@ -60,28 +54,6 @@ def own_server(request: pytest.FixtureRequest, start_server: Callable[..., Serve
     """A server to be killed and stopped."""
     url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
     return start_server(database_url=url)
-
-
-def an_organization(server: Server, **facts: str) -> dict[str, Any]:
-    """Make one beside the running server, as `offhook org create` does, without the cost of a process."""
-    new = NewOrganization(**{"name": "Acme Corp", "country": "CA", **facts})
-    beside(server, organizations.create, KeyRing.from_text(server.env["OFFHOOK_SECRET_KEY"]), new, time.time())
-    return dict(msgspec.to_builtins(new))
-
-
-def beside(server: Server, statement: Callable[..., None], *args: Any) -> None:
-    async def write() -> None:
-        settings = Settings(
-            data_dir=server.data_dir,
-            database_url=server.env.get("OFFHOOK_DATABASE_URL", ""),
-            secret_key=server.env["OFFHOOK_SECRET_KEY"],
-        )
-        database = open_database(settings)
-        await database.open()
-        await database.write(statement, *args)
-        await database.close()
-
-    asyncio.run(write())
 
 
 def transcription(conversation_id: str = "conv_1", **data: Any) -> bytes:
