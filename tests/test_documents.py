@@ -1,13 +1,15 @@
 """The documents tell the truth: their links, their commands, and every URL and key of the API."""
 
+import contextlib
+import io
+import os
 import re
 import shlex
-import subprocess
-import sys
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
@@ -15,6 +17,7 @@ from prometheus_client import REGISTRY
 from offhook import app as _every_metric  # noqa: F401 - registers them
 from offhook.api import router
 from offhook.api.openapi import document
+from offhook.cli import run
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
@@ -74,10 +77,11 @@ def _words_and_options(command: str) -> tuple[list[str], list[str]]:
 
 @cache
 def _help(*words: str) -> str:
-    command = [sys.executable, "-m", "offhook", *words, "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True, env={"COLUMNS": "200", "NO_COLOR": "1"})
-    assert 0 == shown.returncode, f"offhook {' '.join(words)}: {shown.stdout}{shown.stderr}"
-    return shown.stdout
+    shown = io.StringIO()
+    with mock.patch.dict(os.environ, {"COLUMNS": "200", "NO_COLOR": "1"}), contextlib.redirect_stdout(shown):
+        code = run([*words, "--help"])
+    assert 0 == code, f"offhook {' '.join(words)}: {shown.getvalue()}"
+    return shown.getvalue()
 
 
 def _openapi() -> dict[str, Any]:
