@@ -16,7 +16,8 @@ from offhook.events import Audio, Part
 from offhook.voice.cut import Cut
 from offhook.voice.long_strings import LongStrings
 from offhook.voice.parts import Folders, rebuild
-from offhook.voice.recording import Place, find_recording
+from offhook.voice.place import Place
+from offhook.voice.recording import find_recording
 
 
 class Body(msgspec.Struct, frozen=True):

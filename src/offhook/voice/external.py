@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from offhook.voice import json_text
 from offhook.voice.contract import CallEnded, CallFailed, Direction, RecordingArrived, Telling, Turn
+from offhook.voice.place import Place
 from offhook.voice.plain import decoded
-from offhook.voice.recording import Place
 
 _LONGEST_S = 366 * 86_400
 _LATEST_S = 1e11  #: the year 5138; larger is milliseconds

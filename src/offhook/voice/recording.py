@@ -6,12 +6,12 @@ can guess, and the mark that comes out as the recording is the answer.
 
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import NamedTuple
 
 from offhook.voice.cut import Cut
 from offhook.voice.json_text import Unreadable, mended
+from offhook.voice.place import Place
 
 Span = tuple[int, int]  #: begin and end of what stands between the quotes of a string
 
@@ -19,13 +19,6 @@ _MOST_ALIKE = 1000  #: strings that read the same; each of them would have to be
 
 _ESCAPED_LETTER = re.compile(rb"\\u00[567]")  # may spell the names of fields
 _STRING = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(\s*+:)?+', re.DOTALL)  # with the colon that makes it a key
-
-
-class Place(NamedTuple):
-    """Where bodies of one kind have their recording."""
-
-    field: bytes  #: its name
-    text: Callable[[bytes], bytes]  #: what stands between its quotes, empty without one; Unreadable when it is no JSON
 
 
 def find_recording(stays: bytes, cuts: Sequence[Cut], place: Place) -> Cut | Span | None:

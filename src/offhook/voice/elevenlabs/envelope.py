@@ -15,7 +15,7 @@ from msgspec import Raw
 from offhook.phone import e164
 from offhook.voice import lenient
 from offhook.voice.json_text import Unreadable, decode
-from offhook.voice.recording import Place
+from offhook.voice.place import Place
 
 _NULL = Raw(b"null")
 _LATEST_S = 1e11  #: the year 5138; larger is milliseconds
