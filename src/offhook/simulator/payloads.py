@@ -418,7 +418,6 @@ def _system_variables(call: Call) -> Json:
         "system__timezone": scenario.business.timezone,
         "system__agent_turns": agent_turns,
         "system__current_agent_turns": agent_turns,
-        "system__current_subagent_turns": agent_turns,
         "system__is_text_only": False,
     }
 
