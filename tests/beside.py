@@ -1,6 +1,5 @@
 """What commands do beside a running server, without the cost of a process for each."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +8,14 @@ import msgspec
 
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
-from offhook.store import organizations
+from offhook.store import migrations, organizations
 from offhook.store.engine import open_database
 from offhook.store.organizations import NewOrganization
-from tests.services import Server
+from tests.services import Server, run_apart
 
 
 def an_organization(server: Server, **facts: str) -> dict[str, Any]:
-    """Make one beside the running server, as `offhook org create` does, without the cost of a process."""
+    """Make one in the server's database as `offhook org create` does, whether the server runs or not."""
     new = NewOrganization(**{"name": "Acme Corp", "country": "CA", **facts})
     beside(server, organizations.create, KeyRing.from_text(server.env["OFFHOOK_SECRET_KEY"]), new, time.time())
     return dict(msgspec.to_builtins(new))
@@ -29,9 +28,10 @@ def beside(server: Server, statement: Callable[..., None], *args: Any) -> None:
             database_url=server.env.get("OFFHOOK_DATABASE_URL", ""),
             secret_key=server.env["OFFHOOK_SECRET_KEY"],
         )
+        await migrations.upgrade(settings)
         database = open_database(settings)
         await database.open()
         await database.write(statement, *args)
         await database.close()
 
-    asyncio.run(write())
+    run_apart(write())

@@ -1,6 +1,7 @@
 """Fixtures for every test: both databases, Redis, the corpora, and offhook as a process. What they start is real."""
 
 import asyncio
+import copy
 import importlib
 import os
 import shutil
@@ -17,6 +18,7 @@ from offhook.settings import Settings
 from offhook.store import migrations
 from offhook.store.database import Database
 from offhook.store.engine import open_database
+from tests.beside import an_organization
 from tests.services import Missing, Postgresql, Redis, Server
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
@@ -150,21 +152,63 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def start_server(request: pytest.FixtureRequest, tmp_path: Path, secret_key: str) -> Iterator[Callable[..., Server]]:
+def start_server(
+    request: pytest.FixtureRequest, tmp_path: Path, secret_key: str, _migrated_sqlite: Path
+) -> Iterator[Callable[..., Server]]:
     """`start_server(database_url=..., env=...)` makes an organisation and starts `offhook serve`, once a call."""
-    servers = request.node.stash.setdefault(_SERVERS, [])
+    servers: list[Server] = []
 
     def start(**wishes: object) -> Server:
         folder = tmp_path / f"server-{len(servers)}"
         server = Server(folder, **{"secret_key": secret_key, **wishes})  # type: ignore[arg-type]
         servers.append(server)
-        server.organization = server.create_organization()
+        _blame(request, server)
+        server.data_dir.mkdir(mode=0o700, exist_ok=True)
+        if "OFFHOOK_DATABASE_URL" not in server.env:
+            shutil.copy(_migrated_sqlite, server.data_dir / "offhook.db")
+        server.organization = an_organization(server)
         server.start()
         return server
 
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def standing_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, secret_key: str
+) -> Iterator[Callable[[str], Server]]:
+    """`standing_server("postgresql")`: this worker's server on that engine, for tests that do it no harm."""
+    servers: dict[str, Server] = {}
+
+    def standing(engine: str) -> Server:
+        if engine not in servers:
+            url = ""
+            if engine == "postgresql":
+                cluster: Postgresql = request.getfixturevalue("postgresql")
+                url = cluster.url(cluster.create_database())
+            servers[engine] = Server(tmp_path_factory.mktemp(engine), database_url=url, secret_key=secret_key)
+            servers[engine].start()
+        return servers[engine]
+
+    yield standing
+    for server in servers.values():
+        server.kill()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared_server(request: pytest.FixtureRequest, standing_server: Callable[[str], Server]) -> Server:
+    """A server that other tests share, once on each engine, as an organisation of this test's own."""
+    view = copy.copy(standing_server(request.param))
+    view.organization = an_organization(view)
+    _blame(request, view)
+    return view
+
+
+def _blame(request: pytest.FixtureRequest, server: Server) -> None:
+    """If this test fails, show what *server* logged."""
+    request.node.stash.setdefault(_SERVERS, []).append(server)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ starts lies in one folder (`offhook-tests-<pid>` in the temporary directory), en
 next run when this one was killed.
 """
 
+import asyncio
 import atexit
 import contextlib
 import hmac
@@ -19,11 +20,13 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import psutil
 
@@ -91,7 +94,7 @@ class Process:
             for process in family:
                 _quietly(process.kill)
             self._running.wait(START_S)
-            psutil.wait_procs(family, timeout=START_S)
+            eventually(lambda: all(_is_over(process) for process in family), within_s=START_S, every_s=0.005)
 
     def restart(self) -> None:
         self.stop()
@@ -157,11 +160,11 @@ class Postgresql(Process):
     def create_database(self, template: str = "template0") -> str:
         """The name of a new database, a copy of *template*, to which nobody may be connected just now."""
         name = f"test_{uuid.uuid4().hex[:12]}"
-        self._run("createdb", "--template", template, name)
+        self._tell(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def drop_database(self, name: str) -> None:
-        self._run("dropdb", "--if-exists", "--force", name)
+        self._tell(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def is_ready(self) -> bool:
         return self._run("pg_isready", "--quiet", "--dbname=postgres", check=False) == 0
@@ -177,6 +180,14 @@ class Postgresql(Process):
         ]  # fmt: skip
         made = subprocess.run(command, capture_output=True, text=True, cwd=cluster.parent, **as_user(user))
         assert 0 == made.returncode, made.stderr
+
+    def _tell(self, statement: str) -> None:
+        async def tell() -> None:
+            connection = await asyncpg.connect(self.url("postgres"))
+            await connection.execute(statement)
+            await connection.close()
+
+        run_apart(tell())
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> int:
         command = [str(self._bin / program), "-h", "127.0.0.1", "-p", str(self.port), "-U", "offhook", *arguments]
@@ -327,6 +338,20 @@ def eventually(holds: Callable[[], Any], *, within_s: float = 10, every_s: float
         assert time.monotonic() < deadline, f"it did not come true within {within_s} s: {holds}"
         time.sleep(every_s)
     return seen
+
+
+def _is_over(process: psutil.Process) -> bool:
+    """Whether it runs no more; whoever inherits its orphans may take seconds to ask for their exit codes."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def run_apart(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end, even where an event loop is running: in a thread with a loop of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, coroutine).result()
 
 
 def as_user(name: str | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,10 +14,9 @@ from tests.services import Server, eventually
 MP3 = bytes(range(256)) * 2000
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, start_server: Callable[..., Server]) -> Server:
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
-    return start_server(database_url=url)
+@pytest.fixture
+def server(shared_server: Server) -> Server:
+    return shared_server
 
 
 def body(type: str, **data: Any) -> bytes:

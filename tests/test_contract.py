@@ -8,7 +8,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -16,7 +16,7 @@ import pytest
 
 from offhook import events
 from tests.beside import an_organization
-from tests.services import Postgresql, Server, eventually, signature
+from tests.services import Server, eventually, signature
 
 DOOR = "/api/webhook/elevenlabs"
 ALEX = {"firstName": "Alex", "lastName": "Morgan", "phoneNumber": "+1 416 555 0100", "email": ["alex@example.com"]}
@@ -27,20 +27,10 @@ MP3 = (b"\xff\xfb\x90\x00" + bytes(413)) * 40  #: a second of silence, as frames
 DAY_S = 86_400
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, secret_key: str
-) -> Iterator[Server]:
-    """One server on each engine; the tests below do it no harm."""
-    url = ""
-    if request.param == "postgresql":
-        cluster: Postgresql = request.getfixturevalue("postgresql")
-        url = cluster.url(cluster.create_database())
-    server = Server(tmp_path_factory.mktemp("contract"), database_url=url, secret_key=secret_key)
-    server.organization = server.create_organization("Nobody")
-    server.start()
-    yield server
-    server.kill()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def running(request: pytest.FixtureRequest, standing_server: Callable[[str], Server]) -> Server:
+    """A server on each engine; the tests below do it no harm."""
+    return standing_server(request.param)
 
 
 class Program:

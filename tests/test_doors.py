@@ -1,7 +1,6 @@
 """The two webhook doors as ElevenLabs meets them: a real server, each database, over HTTP, to the letter of the contract."""
 
 import base64
-import copy
 import gzip
 import hashlib
 import http.client
@@ -18,7 +17,7 @@ import pytest
 
 from offhook import events
 from tests.beside import an_organization
-from tests.services import Postgresql, Server, eventually, signature
+from tests.services import Server, eventually, signature
 
 DOOR = "/api/webhook/elevenlabs"
 GREETING_DOOR = f"{DOOR}/personalization"
@@ -26,27 +25,9 @@ UNAUTHORIZED = {"error": "Unauthorized"}
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, secret_key: str
-) -> Iterator[Server]:
-    """One server on each engine for the tests of this file that do it no harm; each has an organisation of its own."""
-    url = ""
-    if request.param == "postgresql":
-        cluster: Postgresql = request.getfixturevalue("postgresql")
-        url = cluster.url(cluster.create_database())
-    server = Server(tmp_path_factory.mktemp("doors"), database_url=url, secret_key=secret_key)
-    server.start()
-    yield server
-    server.kill()
-
-
 @pytest.fixture
-def server(running: Server) -> Server:
-    """The running server, as an organisation that was made beside it a moment ago."""
-    view = copy.copy(running)
-    view.organization = an_organization(running)
-    return view
+def server(shared_server: Server) -> Server:
+    return shared_server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

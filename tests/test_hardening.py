@@ -427,14 +427,15 @@ def test_whoever_names_anothers_agent_in_a_signed_event_does_not_shut_it_out(
 # Files
 
 
-def test_nothing_in_the_data_directory_is_anybody_elses_to_read(
-    start_server: Callable[..., Server], tmp_path: Path
-) -> None:
+def test_nothing_in_the_data_directory_is_anybody_elses_to_read(tmp_path: Path) -> None:
     ours = tmp_path / "made by the operator"
     ours.mkdir(mode=0o755)
-    server = start_server(env={"OFFHOOK_DATA_DIR": str(ours)}, secret_key="")
+    server = Server(tmp_path / "server", env={"OFFHOOK_DATA_DIR": str(ours)})
+    server.organization = server.create_organization()
+    server.start()
     server.deliver(audio(secrets.token_bytes(MIB)))
     server.ask({"caller_id": "+14165550100"})
+    server.kill()
     found = {path.relative_to(ours): path.stat().st_mode & 0o077 for path in ours.rglob("*")}
     assert {Path("offhook.db"), Path("offhook.db-wal"), Path("secret.key"), Path("recordings")} <= set(found)
     assert {} == {path: oct(mode) for path, mode in found.items() if mode and path.name != "server.lock"}

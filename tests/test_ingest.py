@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -31,10 +31,9 @@ TOLD = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, start_server: Callable[..., Server]) -> Server:
-    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
-    return start_server(database_url=url)
+@pytest.fixture
+def server(shared_server: Server) -> Server:
+    return shared_server
 
 
 def tell(server: Server, body: dict[str, Any] | bytes) -> httpx.Response:
@@ -94,8 +93,7 @@ def test_without_an_id_the_same_request_is_the_same_call(server: Server) -> None
 
 
 @pytest.mark.parametrize("status", ["no-answer", "busy", "failed"])
-def test_an_attempt_is_told_of_without_a_conversation(start_server: Callable[..., Server], status: str) -> None:
-    server = start_server()
+def test_an_attempt_is_told_of_without_a_conversation(server: Server, status: str) -> None:
     told = {name: TOLD[name] for name in ("fromNumber", "toNumber", "callStartTime")}
     answer = tell(server, {**told, "direction": "outbound", "duration": 0, "status": status, "agentName": "Desk"})
     call = known(server, answer.json()["callId"])
@@ -125,16 +123,20 @@ def test_a_recording_comes_along_and_is_kept_byte_for_byte(server: Server, recor
     assert told.decode() == server.offhook("events", "show", event["_id"], "--body")
 
 
-def test_a_long_recording_streams_to_disk(start_server: Callable[..., Server]) -> None:
-    server = start_server()
+def test_a_long_recording_streams_to_disk(server: Server) -> None:
     content = MP3 * 6000
     told = json.dumps({"recording": base64.b64encode(content).decode(), **TOLD}).encode()
     assert len(told) > 20 << 20  # more than a body without its recording may have
+    before = files_of(server)
     call = known(server, tell(server, told).json()["callId"])
     assert hashlib.sha256(content).hexdigest() == call["recordings"][0]["sha256"]
     again = tell(server, told)
     assert again.json()["deduplicated"] is True
-    assert 1 == len([path for path in (server.data_dir / "recordings").iterdir() if path.is_file()])
+    assert 1 == len(files_of(server) - before)
+
+
+def files_of(server: Server) -> set[Path]:
+    return {path for path in (server.data_dir / "recordings").iterdir() if path.is_file()}
 
 
 def test_a_call_is_replayed_from_what_was_told(server: Server) -> None:
@@ -156,8 +158,7 @@ def test_a_name_that_somebody_gave_stays(server: Server) -> None:
     assert ("Sam", None) == (found["firstName"], found["lastName"])
 
 
-def test_a_transcript_may_be_a_text(start_server: Callable[..., Server]) -> None:
-    server = start_server()
+def test_a_transcript_may_be_a_text(server: Server) -> None:
     text = "Agent: Hello,\nwho is there?\n\nCaller: Alex: it is me."
     call = known(server, tell(server, {**TOLD, "transcript": text}).json()["callId"])
     assert [("agent", "Hello, who is there?"), ("user", "Alex: it is me.")] == [

@@ -20,14 +20,31 @@ def test_what_is_sealed_opens_where_it_belongs(plain: bytes, bound_to: str) -> N
     assert len(plain) + OVERHEAD_BYTES == len(sealed)
 
 
+@given(plain=st.binary(), bound_to=st.text())
+def test_what_is_packed_opens_where_it_belongs_and_what_repeats_takes_less(plain: bytes, bound_to: str) -> None:
+    ring = KeyRing([OLD])
+    assert plain == ring.open(ring.pack(plain, bound_to), bound_to)
+    assert len(ring.pack(plain * 1000, bound_to)) <= len(plain) * 20 + 100
+
+
+@pytest.mark.parametrize("versions", [(1, 2), (2, 1)])
+def test_what_says_it_is_packed_and_is_not_is_damaged(versions: tuple[int, int]) -> None:
+    ring = KeyRing([OLD])
+    for sealed in (ring.seal(b"secret", "row"), ring.pack(b"secret", "row")):
+        if sealed[0] == versions[0]:
+            with pytest.raises(Damaged):
+                ring.open(bytes([versions[1]]) + sealed[1:], "row")
+
+
 def test_what_is_moved_to_another_row_is_damaged() -> None:
     with pytest.raises(Damaged):
         KeyRing([OLD]).open(KeyRing([OLD]).seal(b"secret", "row 1"), "row 2")
 
 
-@given(at=st.integers(0, 5 + OVERHEAD_BYTES))
-def test_what_is_changed_anywhere_is_damaged(at: int) -> None:
-    sealed = bytearray(KeyRing([OLD]).seal(b"secret", "row"))
+@given(at=st.integers(0, 5 + OVERHEAD_BYTES), is_packed=st.booleans())
+def test_what_is_changed_anywhere_is_damaged(at: int, is_packed: bool) -> None:
+    seal = KeyRing([OLD]).pack if is_packed else KeyRing([OLD]).seal
+    sealed = bytearray(seal(b"secret", "row"))
     sealed[at] ^= 1
     with pytest.raises(Damaged):
         KeyRing([OLD]).open(bytes(sealed), "row")

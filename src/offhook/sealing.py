@@ -1,7 +1,8 @@
 """Sealing: what lies on disk is readable only with the key ring (AES-256-GCM).
 
 A sealed value is `version (1) | key id (4) | nonce (12) | ciphertext and tag`. The key id names the key of the ring that
-sealed it, so that a new key can be put in front while the old one still opens what it sealed.
+sealed it, so that a new key can be put in front while the old one still opens what it sealed. Version 1 holds what was
+sealed as it is; version 2 holds it as an LZ4 block behind its length.
 """
 
 import base64
@@ -11,13 +12,15 @@ import hmac
 import os
 from pathlib import Path
 
+import lz4.block
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from offhook.drafts import sync_folder
 from offhook.errors import Damaged, Mistake
 
-_VERSION = b"\x01"
+_AS_IT_IS = b"\x01"
+_PACKED = b"\x02"
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 _HEADER_BYTES = 1 + _KEY_ID_BYTES + _NONCE_BYTES
@@ -37,21 +40,33 @@ class KeyRing:
 
     def seal(self, plain: bytes, bound_to: str) -> bytes:
         """Seal *plain*; only opening it with the same *bound_to* succeeds, so a value cannot be moved to another row."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return b"".join((_VERSION, self._newest_id, nonce, self._newest.encrypt(nonce, plain, bound_to.encode())))
+        return self._sealed(_AS_IT_IS, plain, bound_to.encode())
+
+    def pack(self, plain: bytes, bound_to: str) -> bytes:
+        """Seal *plain* compressed. For bodies, whose writing costs more than the packing: never for secrets, because the
+        length of what is packed tells something of its content."""
+        return self._sealed(_PACKED, lz4.block.compress(plain), _PACKED + bound_to.encode())
 
     def open(self, sealed: bytes, bound_to: str) -> bytes:
         """The plain bytes; Damaged when they were changed, moved, or sealed with a key that this ring lacks."""
+        version = bytes(sealed[:1])
         key = self._keys.get(bytes(sealed[1 : 1 + _KEY_ID_BYTES]))
-        if key is None or sealed[:1] != _VERSION:
+        if key is None or version not in (_AS_IT_IS, _PACKED):
             raise Damaged(
                 "This was sealed with a key that is not in OFFHOOK_SECRET_KEY: add that key behind the newest."
             )
+        is_packed = version == _PACKED
         try:
             nonce = bytes(sealed[1 + _KEY_ID_BYTES : _HEADER_BYTES])
-            return key.decrypt(nonce, bytes(sealed[_HEADER_BYTES:]), bound_to.encode())
+            bound = _PACKED + bound_to.encode() if is_packed else bound_to.encode()
+            content = key.decrypt(nonce, bytes(sealed[_HEADER_BYTES:]), bound)
         except InvalidTag:
             raise Damaged from None
+        return bytes(lz4.block.decompress(content)) if is_packed else content
+
+    def _sealed(self, version: bytes, content: bytes, bound: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return b"".join((version, self._newest_id, nonce, self._newest.encrypt(nonce, content, bound)))
 
     def derive(self, purpose: str) -> tuple[bytes, ...]:
         """A key of 32 bytes for *purpose* from each key of the ring, newest first: sign with the first, accept any.

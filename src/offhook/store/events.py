@@ -38,7 +38,7 @@ def filed_values(event: Event) -> tuple[Any, ...]:
 def sealed(event: Event, keys: KeyRing) -> Event:
     """*event* as the store may keep it."""
     answer = None if event.answer is None else keys.seal(event.answer, _answer_of(event))
-    return msgspec.structs.replace(event, body=keys.seal(event.body, event.id), answer=answer)
+    return msgspec.structs.replace(event, body=keys.pack(event.body, event.id), answer=answer)
 
 
 def opened(event: Event, keys: KeyRing) -> Event:

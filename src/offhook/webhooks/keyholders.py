@@ -70,12 +70,11 @@ class Keyholders:
                     return common
         return org_ids
 
-    async def looks_again(self) -> bool:
-        """Whether something changed beside this server; when the database is down, what was known before is still true."""
+    async def look_again(self) -> None:
+        """Know what changed beside this server; when the database is down, what was known before is still true."""
         with contextlib.suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(_LOOK_AGAIN_S):
-                return await self._directory.refresh()
-        return False
+                await self._directory.refresh()
 
     async def _trial(self, knock: Knock, signature: Signature, arrival: Arrival[Trial]) -> Trial:
         candidates = self._named_by(knock)

@@ -150,7 +150,8 @@ class PostCallDoor:
         org_ids = self._keyholders.narrowed(signer.org_ids, envelope)
         if len(org_ids) > 1 and envelope is not None and envelope.conversation_id is not None:
             org_ids = await self._orgs_of_conversation(org_ids, envelope.conversation_id) or org_ids
-        if len(org_ids) > 1 and await self._keyholders.looks_again():
+        if len(org_ids) > 1:
+            await self._keyholders.look_again()
             org_ids = self._keyholders.narrowed(org_ids, envelope)
         return org_ids[0] if len(org_ids) == 1 else UNASSIGNED
 
