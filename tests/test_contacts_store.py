@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 
 from offhook import events
 from offhook.errors import Conflict
+from offhook.settings import Settings
 from offhook.store import contacts, people
 from offhook.store.contacts import Changes, Contact
 from offhook.store.database import Database
+from offhook.store.engine import open_database
 from offhook.store.people import Person
 from offhook.store.tables import calls, contact_numbers, notes
 from offhook.store.tables import contacts as contact_table
@@ -44,6 +48,27 @@ def all_rows(tx: sa.Connection) -> tuple[Sequence[Any], Sequence[Any]]:
 
 
 # What people do
+
+
+async def test_whoever_changes_a_contact_that_another_changes_waits_and_undoes_nothing(
+    postgresql_url: str, data_dir: Path, secret_key: str
+) -> None:
+    database = open_database(Settings(data_dir=data_dir, database_url=postgresql_url, secret_key=secret_key))
+    await database.open()
+    contact = await made(database, first_name="Alex", numbers=(ALEX,))
+    other = await asyncpg.connect(postgresql_url)
+    async with other.transaction():
+        await other.execute("UPDATE contacts SET first_name = 'Sam' WHERE id = $1", contact.id)
+        changing = asyncio.create_task(
+            database.write(contacts.update, ORG, contact.id, Changes(last_name="Morgan"), now=NOW + 1)
+        )
+        await asyncio.sleep(0.2)
+        assert not changing.done()
+    changed = await changing
+    assert changed is not None
+    assert ("Sam", "Morgan") == (changed.first_name, changed.last_name)
+    await other.close()
+    await database.close()
 
 
 async def test_a_contact_comes_back_as_it_was_made(database: Database) -> None:

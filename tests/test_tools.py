@@ -371,6 +371,22 @@ async def test_many_at_once_are_one(agent: Agent) -> None:
     assert 1 == len(await agent.rows(tables.effects))
 
 
+async def test_a_deed_and_its_event_are_on_disk_together_before_the_agent_is_told(agent: Agent) -> None:
+    await agent.api.deps.directory.refresh()
+    rung: list[events.Event] = []
+    agent.api.deps.inbox.on_filed.append(rung.append)
+    body = msgspec.json.encode({**TALK, "note": "Call back on Monday."})
+    used = await agent.api.deps.tools.use(agent.api.org.id, "create-note", body)
+    assert used.filing is None
+    (note,) = await agent.rows(tables.notes)
+    (event,) = await agent.rows(tables.events)
+    assert ("tool", "tool", "pending") == (event.type, event.source, event.status)
+    assert [event.id] == [one.id for one in rung]
+    told = event_rows.opened(event_rows.event_of(event), agent.api.deps.keys)
+    assert used.answer == told.answer
+    assert note.id in told.body.decode()
+
+
 async def test_what_looks_looks_again(agent: Agent) -> None:
     assert not (await agent.use("lookup-contact"))["found"]
     await agent.knows()

@@ -135,7 +135,7 @@ def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
         personalization=Personalization(
             database, directory, contexts, budget_s=settings.greeting_budget_ms / 1000, now=now
         ),
-        tools=Tools(database, directory, contexts, messages, now=now),
+        tools=Tools(database, directory, contexts, messages, inbox, now=now),
         projector=Projector(database, keys, directory, contexts, folders, now),
         messages=messages,
         ledger=Ledger(database, kinds(fetching, messages), now, is_alone=settings.is_sqlite),

@@ -80,6 +80,15 @@ class Inbox:
         self._spooled.set()
         return Filed(event.id, None)
 
+    def sealed(self, event: Event) -> Event:
+        """*event* as the database keeps it; for who files it in a transaction of their own, and announces it then."""
+        return event_rows.sealed(event, self._keys)
+
+    def announce(self, event: Event) -> None:
+        """*event* is durable in the database: whoever waits for events is told."""
+        for ring in self.on_filed:
+            ring(event)
+
     @property
     def is_database_trusted(self) -> bool:
         """Whether the next event is offered to the database first."""
@@ -112,13 +121,12 @@ class Inbox:
     async def _file_in_database(self, event: Event) -> Filed | None:
         """None when it did not take *event* in time, which is a reason for doubt."""
         try:
-            filed = await self._patience.within_limit(self._database.file(self._sealed(event)))
+            filed = await self._patience.within_limit(self._database.file(self.sealed(event)))
         except (Unavailable, TimeoutError) as error:
             self._doubt_database(str(error) or "It did not take an event in time.")
             return None
         self._trust_database()
-        for ring in self.on_filed:
-            ring(event)
+        self.announce(event)
         return filed
 
     def _doubt_database(self, reason: str) -> None:
@@ -131,9 +139,6 @@ class Inbox:
         if self._is_database_doubted:
             log.info("inbox.spools_no_more")
         self._is_database_doubted = False
-
-    def _sealed(self, event: Event) -> Event:
-        return event_rows.sealed(event, self._keys)
 
     # Draining
 
@@ -177,12 +182,11 @@ class Inbox:
             return
         try:
             async with asyncio.timeout(_DRAIN_PATIENCE_S):
-                await self._database.file(self._sealed(event))
+                await self._database.file(self.sealed(event))
         except TimeoutError:
             raise Unavailable from None
         await asyncio.to_thread(self._spool.remove, path)
-        for ring in self.on_filed:
-            ring(event)
+        self.announce(event)
 
 
 class _Patience:

@@ -23,10 +23,12 @@ from offhook.contexts import Context, Contexts, Wanted
 from offhook.directory import Directory, Organization
 from offhook.errors import OffhookError, Unavailable
 from offhook.events import Event, derived_id
+from offhook.inbox import Inbox
 from offhook.logs import log
 from offhook.messages import Messages, Permission, wish_text
 from offhook.patience import in_time
 from offhook.store import contacts, effects, notes, staff, tool_uses
+from offhook.store import events as event_rows
 from offhook.store.contacts import Contact
 from offhook.store.database import Database
 from offhook.store.tool_uses import CallbackAsked, Corrected, Deed, Noted, Use, note_id
@@ -276,7 +278,7 @@ class Used(NamedTuple):
     """An answer, and what is filed once it is sent."""
 
     answer: bytes  #: JSON
-    filing: Event | None  #: None: this use is on file already
+    filing: Event | None  #: None: this use is on file already, in the transaction of its deeds
 
 
 class Tools:
@@ -288,6 +290,7 @@ class Tools:
         directory: Directory,
         contexts: Contexts,
         messages: Messages,
+        inbox: Inbox,
         *,
         now: Callable[[], float],
         budget_s: float = BUDGET_S,
@@ -296,6 +299,7 @@ class Tools:
         self._directory = directory
         self._contexts = contexts
         self._messages = messages
+        self._inbox = inbox
         self._now = now
         self._budget_s = budget_s
 
@@ -324,12 +328,10 @@ class Tools:
             is_expected = isinstance(error, Unavailable | TimeoutError)
             log.error("tool.failed", tool=use.tool, org=use.org_id, error=str(error), exc_info=not is_expected)
             return _failed(use, wanted, _SORRY, begun)
-        if isinstance(done, str):
-            return Used(done.encode(), None)
-        return Used(msgspec.json.encode(done.answer), tool_uses.filed(done, wanted.agent_id))
+        return Used(done, None)
 
-    async def _run(self, use: Use, wanted: ToolWanted, begun: float) -> Use | str:
-        """The use as it was done, or the answer that the same use had before."""
+    async def _run(self, use: Use, wanted: ToolWanted, begun: float) -> bytes:
+        """The answer; of a use that was done before the one that it had."""
         organization = self._directory.organization(use.org_id)
         if organization is None:
             raise Unavailable("The organisation is not known here yet.")
@@ -337,7 +339,14 @@ class Tools:
         asked = Asked(use.id, organization, wanted, own, named, use.asked_at, _NO_TEXT)
         if TOOLS[use.tool].texts:
             asked = asked._replace(permission=await self._permission(asked))
-        return await self._database.write(_run_once, use, asked, begun, begun + self._budget_s)
+        done = await self._database.write(
+            _run_once, use, asked, self._inbox.sealed, begun=begun, until=begun + self._budget_s
+        )
+        if isinstance(done, str):
+            return done.encode()
+        self._inbox.announce(done)
+        assert done.answer is not None
+        return done.answer
 
     async def _permission(self, asked: Asked) -> Permission:
         """As far as can be told now; it is asked again when the text is sent."""
@@ -374,8 +383,13 @@ class Tools:
         return caller, phone.e164(wanted.number, country) if wanted.number else None
 
 
-def _run_once(tx: sa.Connection, use: Use, asked: Asked, begun: float, until: float) -> Use | str:
-    """*begun* and *until*: monotonic. What is not done by then is not done at all: the agent has said so."""
+def _run_once(
+    tx: sa.Connection, use: Use, asked: Asked, sealed: Callable[[Event], Event], *, begun: float, until: float
+) -> Event | str:
+    """Do it and file it: the event of the use (open), or the answer that the same use had before.
+
+    *begun* and *until*: monotonic. What is not done by then is not done at all: the agent has said so.
+    """
     if not tool_uses.begin(tx, use):
         answer = tool_uses.answer_of(tx, use.id)
         assert answer is not None  # it was written with the row
@@ -388,9 +402,11 @@ def _run_once(tx: sa.Connection, use: Use, asked: Asked, begun: float, until: fl
         use, answer=msgspec.to_builtins(done.answer), deeds=done.deeds, took_ms=_ms_since(begun)
     )
     tool_uses.finish(tx, use)
+    event = tool_uses.filed(use, asked.wanted.agent_id)
+    event_rows.add(tx, sealed(event))
     if time.monotonic() > until:
         raise Unavailable("It was too late to do it.")
-    return use
+    return event
 
 
 def _read(body: bytes) -> tuple[ToolWanted, Any]:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from offhook.events import ASIDES, Audio, Event, Part, Status
 from offhook.sealing import KeyRing
+from offhook.store.database import insert_new
 from offhook.store.tables import events
 
 #: What a list shows: everything but what is sealed.
@@ -33,6 +34,11 @@ def filed_values(event: Event) -> tuple[Any, ...]:
         msgspec.json.encode(event.audio).decode() if event.audio else None,
         event.body, event.answer,
     )  # fmt: skip
+
+
+def add(tx: sa.Connection, event: Event) -> None:
+    """File *event* (sealed) in this transaction, with the rows that it tells of; one that is on file already stays."""
+    insert_new(tx, events, [dict(zip(FILED_COLUMNS, filed_values(event), strict=True))])
 
 
 def sealed(event: Event, keys: KeyRing) -> Event:

@@ -1,8 +1,8 @@
 """What agents did while calls were on: each use of a tool once, and the rows that it left behind.
 
-A use and its deeds are one transaction: whoever asks for it again meanwhile waits for that transaction, a process that dies
-in the middle of it has done nothing, and nobody is ever told of a deed that is not on disk. The event that is filed of a
-use holds its deeds, so that a replay comes to the same rows.
+A use, its deeds and its event are one transaction: whoever asks for it again meanwhile waits for that transaction, a process
+that dies in the middle of it has done nothing, and nobody is ever told of a deed that is not on disk. The event holds the
+deeds, so that a replay comes to the same rows.
 """
 
 import hashlib
@@ -18,7 +18,6 @@ from offhook import events
 from offhook.events import TOOL, Event, derived_id
 from offhook.store import callbacks, contacts, people
 from offhook.store.database import insert_new
-from offhook.store.tables import contacts as contact_rows
 from offhook.store.tables import notes, tool_uses
 
 _MOST_SHOWN = 200  #: of one call; an agent that runs wild uses a tool thousands of times
@@ -204,9 +203,7 @@ def _write_note(tx: sa.Connection, use: Use, noted: Noted) -> None:
 def _correct(tx: sa.Connection, use: Use, corrected: Corrected, *, is_again: bool) -> None:
     contact_id = _contact_id(tx, use, corrected.number)
     assert contact_id is not None  # the number makes one
-    if tx.dialect.name == "postgresql":  # emails are added to those there are
-        tx.execute(sa.select(contact_rows.c.id).where(contact_rows.c.id == contact_id).with_for_update())
-    contact = contacts.get(tx, use.org_id, contact_id)
+    contact = contacts.held(tx, use.org_id, contact_id)  # emails are added to those there are
     if contact is None or (is_again and contact.updated_at > use.asked_at):
         return
     changes = contacts.Changes(

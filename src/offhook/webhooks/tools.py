@@ -1,4 +1,5 @@
-"""POST /api/webhook/elevenlabs/tools/<name>: the agent uses a tool while the caller waits; the use is filed afterwards."""
+"""POST /api/webhook/elevenlabs/tools/<name>: the agent uses a tool while the caller waits. What failed is filed after its
+answer; what was done is on file before it."""
 
 from collections.abc import Callable
 from functools import partial
