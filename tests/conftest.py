@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import structlog
 
 from offhook import sealing
 from offhook.settings import Settings
@@ -26,8 +27,13 @@ _SERVERS = pytest.StashKey[list[Server]]()
 
 
 def pytest_configure() -> None:
-    """A shell starts what runs in its background deaf to Ctrl-C, and so would be every program that a test starts."""
+    """A shell starts what runs in its background deaf to Ctrl-C, and so would be every program that a test starts.
+
+    And a traceback as structlog draws it unasked, with every local variable, takes five seconds.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    drawn = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], drawn])
 
 
 def _absent(sentence: str) -> NoReturn:

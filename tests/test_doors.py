@@ -413,6 +413,7 @@ def test_a_stop_signal_ends_the_server_with_0_and_what_was_acknowledged_is_there
     assert 200 == eventually(lambda: server.get(f"/api/calls/{call_id}")).status_code
 
 
+@pytest.mark.parametrize("shared_server", ["sqlite"], indirect=True)  # no database is asked
 def test_a_sender_that_dawdles_is_sent_away_and_others_do_not_wait(server: Server) -> None:
     wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     wire.putrequest("POST", f"{DOOR}?org={server.org_id}")

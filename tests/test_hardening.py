@@ -41,6 +41,7 @@ from offhook.webhooks import post_call
 from offhook.webhooks.arrival import Arrival, UnprovenQuota
 from offhook.webhooks.requests import TurnedAway
 from tests.api import Api, running_api
+from tests.beside import an_organization
 from tests.payloads import BOOKING, names, payload
 from tests.services import Server, eventually, signature
 from tests.test_doors import DOOR, GREETING_DOOR, audio, pieces, post, transcription
@@ -412,7 +413,7 @@ def test_whoever_names_anothers_agent_in_a_signed_event_does_not_shut_it_out(
     start_server: Callable[..., Server],
 ) -> None:
     server = start_server()
-    neighbours = [server.create_organization(f"Client {n}") for n in range(6)]
+    neighbours = [an_organization(server, name=f"Client {n}") for n in range(6)]
     greedy, robbed = neighbours[0], neighbours[1]
     first = server.deliver(
         transcription("c1", agent_id="agent_of_robbed"), secret=greedy["webhook_secret"], org_id=greedy["id"]

@@ -98,19 +98,35 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, and serve whoever is connected a moment longer: a request may have been sent and be unread."""
+        spare = [listener.dup() for listener in sockets or ()]
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
+        for connection in [one for listener in spare for one in _waiting(listener)]:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         until = time.monotonic() + _LAST_REQUESTS_S
         while self.server_state.connections and time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
 
+    def _protocol(self) -> asyncio.Protocol:
+        return BoundedConnection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _waiting(listener: socket.socket) -> list[socket.socket]:
+    """The connections that nobody has accepted yet; then *listener* is closed, and the kernel resets what it still holds."""
+    waiting = []
+    listener.setblocking(False)
+    with listener, contextlib.suppress(OSError):
+        while True:
+            waiting.append(listener.accept()[0])
+    return waiting
 
 
 def _leave_garbage_to_requests() -> None:
