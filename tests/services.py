@@ -301,7 +301,7 @@ class Server(Process):
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
         with ThreadPoolExecutor(1) as thread:  # an event loop may be running in this one
             ended_with = thread.submit(_command, self.env, arguments, out, err).result()
-        said, complained = (one.buffer.getvalue().decode() for one in (out, err))  # type: ignore[attr-defined]
+        said, complained = (one.buffer.getvalue().decode() for one in (out, err))
         assert exit_code == ended_with, f"offhook {' '.join(arguments)}: {said}{complained}"
         return str(said)
 

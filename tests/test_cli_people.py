@@ -23,6 +23,22 @@ def added(run: Offhook, *numbers: str, **facts: str) -> Any:
     return run("contact", "add", ORG, *phones, *named, "--json").json
 
 
+def test_numbers_and_agents_are_listed_and_let_go(run: Offhook) -> None:
+    run("number", "add", ORG, ALEX, "--label", "Front desk")
+    run("agent", "add", ORG, "agent_1", "--name", "Reception")
+    ((number, label),) = [(one["number"], one["label"]) for one in run("number", "list", ORG, "--json").json]
+    ((agent, name),) = [(one["agent_id"], one["name"]) for one in run("agent", "list", ORG, "--json").json]
+    assert (ALEX, "Front desk", "agent_1", "Reception") == (number, label, agent, name)
+    assert "Front desk" in run("number", "list", ORG).out
+    assert "Reception" in run("agent", "list", ORG).out
+    assert run("number", "remove", ORG, "(416) 555-0100", "--json").json["removed"]
+    assert run("agent", "remove", ORG, "agent_1", "--json").json["removed"]
+    assert [] == run("number", "list", ORG, "--json").json == run("agent", "list", ORG, "--json").json
+    for gone in ("number", "remove", ORG, ALEX), ("agent", "remove", ORG, "agent_1"):
+        ended = run(*gone)
+        assert (2, True) == (ended.code, f"offhook {gone[0]} list" in ended.sentence)
+
+
 def test_a_contact_with_several_numbers_and_emails_is_added_shown_and_listed(run: Offhook) -> None:
     emails = ("--email", "a@example.com", "--email", "b@example.com")
     typed = ("--phone", ALEX, "--phone", "416 555 0101", *emails, "--external-id", "user-7")

@@ -8,11 +8,13 @@ from cyclopts import Parameter
 from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
-from offhook.cli.terminal import Json, print_json
+from offhook.cli.terminal import Json, clock, iso, print_json, print_table
 from offhook.cli.typed import a_name, a_number
 from offhook.store import organizations
 
 app = group("number")
+
+ItsNumber = Annotated[str, Parameter(name="NUMBER", help="In E.164, or as dialled in the organisation's country.")]
 
 
 @app.command(
@@ -27,7 +29,7 @@ one webhook secret.
 )
 async def add(
     org: Org,
-    number: Annotated[str, Parameter(name="NUMBER", help="In E.164, or as dialled in the organisation's country.")],
+    number: ItsNumber,
     /,
     *,
     label: Annotated[str | None, Parameter(help="What it is for.")] = None,
@@ -43,3 +45,30 @@ async def add(
         print_json({"org_id": found.id, "number": e164, "label": called})
     else:
         print(f"{e164} belongs to {found.name}.")
+
+
+@app.command(help_epilogue="Example:\n  offhook number remove Acme +12362320246\n")
+async def remove(org: Org, number: ItsNumber, /, *, json: Json = False) -> None:
+    """Let a number go. Its calls stay."""
+    async with installation() as here:
+        found = await here.database.read(organizations.find, org)
+        e164 = a_number(number, found.country)
+        await here.database.write(organizations.remove_number, found.id, e164)
+    if json:
+        print_json({"org_id": found.id, "number": e164, "removed": True})
+    else:
+        print(f"{e164} is no number of {found.name} any more.")
+
+
+@app.command(name="list", help_epilogue="Example:\n  offhook number list Acme --json\n")
+async def list_(org: Org, /, *, json: Json = False) -> None:
+    """List the numbers that callers ring."""
+    async with installation() as here:
+        found = await here.database.read(organizations.find, org)
+        rows = await here.database.read(organizations.numbers_of, found.id)
+    if json:
+        print_json([{"number": row.number, "label": row.label, "created_at": iso(row.created_at)} for row in rows])
+    else:
+        print_table(
+            ("number", "label", "since"), ((row.number, row.label or "", clock(row.created_at)) for row in rows)
+        )

@@ -335,6 +335,14 @@ def add_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, n
     _raise_version(tx)
 
 
+def remove_agent(tx: sa.Connection, org_id: str, agent_id: str) -> None:
+    """Forget the agent and its variables; Mistake when the organisation has no such agent. Its next event teaches it anew."""
+    theirs = agents.c.org_id == org_id, agents.c.agent_id == agent_id
+    if not tx.execute(agents.delete().where(*theirs)).rowcount:
+        raise Mistake(f"There is no agent {agent_id!r}: `offhook agent list` shows those that there are.")
+    _raise_version(tx)
+
+
 def declare_for_agent(tx: sa.Connection, org_id: str, agent_id: str, variables: Sequence[Variable], now: float) -> None:
     """Make these the agent's own variables; one that is not known is registered."""
     row = {"org_id": org_id, "agent_id": agent_id, "name": None, "is_learnt": False, "created_at": now}
@@ -376,4 +384,12 @@ def add_number(tx: sa.Connection, org_id: str, number: str, label: str | None, n
         insert_new(tx, numbers, [row])
     else:
         upsert(tx, numbers, [row], keep=("created_at",))
+    _raise_version(tx)
+
+
+def remove_number(tx: sa.Connection, org_id: str, number: str) -> None:
+    """Forget the number (E.164); Mistake when it is not the organisation's. Its calls stay."""
+    theirs = numbers.c.org_id == org_id, numbers.c.number == number
+    if not tx.execute(numbers.delete().where(*theirs)).rowcount:
+        raise Mistake(f"{number} is no number of the organisation: `offhook number list` shows those that are.")
     _raise_version(tx)
