@@ -20,6 +20,7 @@ from offhook.store.database import Database
 from offhook.store.engine import open_database
 from tests.beside import an_organization
 from tests.services import Missing, Postgresql, Redis, Server
+from tests.twins import Twin, served_twin
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 _SERVERS = pytest.StashKey[list[Server]]()
@@ -215,6 +216,13 @@ def _blame(request: pytest.FixtureRequest, server: Server) -> None:
 def server(start_server: Callable[..., Server]) -> Server:
     """`offhook serve` on SQLite with its defaults."""
     return start_server()
+
+
+@pytest.fixture
+async def twin() -> AsyncIterator[Twin]:
+    """An offline ElevenLabs."""
+    async with served_twin() as twin:
+        yield twin
 
 
 @pytest.fixture

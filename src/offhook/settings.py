@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     secret_key: str = ""
     public_url: str = ""
     sms: str = "console"
+    elevenlabs_url: str = "https://api.elevenlabs.io"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
     allowed_senders: Words = ()
@@ -107,7 +108,7 @@ class Settings(BaseSettings):
             raise ValueError("its port must be a number up to 65535") from None
         return url
 
-    @field_validator("public_url")
+    @field_validator("public_url", "elevenlabs_url")
     @classmethod
     def _absolute(cls, url: str) -> str:
         if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
