@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     public_url: str = ""
     sms: str = "console"
     elevenlabs_url: str = "https://api.elevenlabs.io"
+    elevenlabs_api_key: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
     allowed_senders: Words = ()

@@ -69,6 +69,21 @@ Examples:
 
 The body must be the raw bytes as they came.
 """
+_CONNECT_EXAMPLES = """\
+Examples:
+  offhook connect "Acme Corp" --dry-run
+  OFFHOOK_ELEVENLABS_API_KEY=sk_... offhook connect "Acme Corp" --yes
+  offhook connect "Acme Corp" --agents "Reception, agent_01jz..."
+  offhook connect "Acme Corp" --repair
+
+The plan is shown first. Only what differs is changed, so it can be typed again
+at any time. What people made in ElevenLabs stays theirs.
+"""
+_DISCONNECT_EXAMPLES = """\
+Examples:
+  offhook disconnect "Acme Corp" --dry-run
+  offhook disconnect "Acme Corp" --yes
+"""
 _DOCTOR_EXAMPLE = """\
 Example:
   offhook doctor || mail -s "offhook needs you" me@example.com
@@ -82,6 +97,8 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("simulate", "offhook.simulator.command:simulate", "Send realistic calls to any offhook.", _SIMULATE_EXAMPLES),
     ("twin", "offhook.twin.command:twin", "Serve an offline ElevenLabs, to develop against.", _TWIN_EXAMPLES),
     ("org", "offhook.cli.org:app", "Organisations and their secrets.", None),
+    ("connect", "offhook.cli.connect:connect", "Set up ElevenLabs by its API.", _CONNECT_EXAMPLES),
+    ("disconnect", "offhook.cli.connect:disconnect", "Undo what connect set up.", _DISCONNECT_EXAMPLES),
     ("key", "offhook.cli.key:app", "The API keys of an organisation.", None),
     ("number", "offhook.cli.number:app", "The telephone numbers of an organisation.", None),
     ("agent", "offhook.cli.agent:app", "The ElevenLabs agents of an organisation.", None),

@@ -264,6 +264,21 @@ def lend_tool_secret(
     _raise_version(tx)
 
 
+def add_secret(tx: sa.Connection, keys: KeyRing, org_id: str, kind: Kind, value: str, label: str, now: float) -> str:
+    """One more secret under a label of its own; its id. Those that are there stay as they are."""
+    id = _add_secret(tx, keys, org_id, kind, value, now, label=label)
+    _raise_version(tx)
+    return id
+
+
+def close_labelled(tx: sa.Connection, org_id: str, kind: Kind, label: str, until: float, *, but: str = "") -> None:
+    """Have the secrets of that kind and label end at *until*, or sooner if they would; *but* is the id of one that stays."""
+    these = (secrets.c.org_id == org_id) & (secrets.c.kind == kind) & (secrets.c.label == label)
+    lasts_longer = secrets.c.expires_at.is_(None) | (secrets.c.expires_at > until)
+    tx.execute(sa.update(secrets).where(these & lasts_longer & (secrets.c.id != but)).values(expires_at=until))
+    _raise_version(tx)
+
+
 def stamp_used(tx: sa.Connection, used: dict[str, float]) -> None:
     """Write when each secret was last used. The version stays: nothing that the directory answers changes by it."""
     rows = [{"used_id": secret_id, "used_at": at} for secret_id, at in used.items()]
@@ -335,6 +350,13 @@ def add_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, n
     _raise_version(tx)
 
 
+def remove_agent(tx: sa.Connection, org_id: str, agent_id: str) -> None:
+    """No longer registered; one for which variables are declared stays."""
+    this = (agents.c.org_id == org_id) & (agents.c.agent_id == agent_id)
+    tx.execute(sa.delete(agents).where(this & agents.c.variables.is_(None)))
+    _raise_version(tx)
+
+
 def declare_for_agent(tx: sa.Connection, org_id: str, agent_id: str, variables: Sequence[Variable], now: float) -> None:
     """Make these the agent's own variables; one that is not known is registered."""
     row = {"org_id": org_id, "agent_id": agent_id, "name": None, "is_learnt": False, "created_at": now}
@@ -376,4 +398,9 @@ def add_number(tx: sa.Connection, org_id: str, number: str, label: str | None, n
         insert_new(tx, numbers, [row])
     else:
         upsert(tx, numbers, [row], keep=("created_at",))
+    _raise_version(tx)
+
+
+def remove_number(tx: sa.Connection, org_id: str, number: str) -> None:
+    tx.execute(sa.delete(numbers).where((numbers.c.org_id == org_id) & (numbers.c.number == number)))
     _raise_version(tx)
