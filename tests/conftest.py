@@ -29,6 +29,7 @@ _SERVERS = pytest.StashKey[list[Server]]()
 def pytest_configure() -> None:
     """A shell starts what runs in its background deaf to Ctrl-C, and so would be every program that a test starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.setdefault("OFFHOOK_BALLAST_MIB", "0")  # hundreds of data directories at 64 MiB each would fill a disk
 
 
 def _absent(sentence: str) -> NoReturn:

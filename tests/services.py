@@ -255,6 +255,7 @@ class Server(Process):
             "OFFHOOK_REDIS_URL": redis_url,
             "OFFHOOK_SECRET_KEY": secret_key,
             "OFFHOOK_PUBLIC_URL": self.base_url,
+            "OFFHOOK_BALLAST_MIB": "0",
             **(env or {}),
         }
         bare = {name: value for name, value in os.environ.items() if not name.startswith("OFFHOOK_")}

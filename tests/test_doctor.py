@@ -102,7 +102,7 @@ async def test_redis_answers(healthy: Settings, redis_url: str) -> None:
 def test_a_disk_that_fills_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, percent: int, level: str) -> None:
     usage = shutil._ntuple_diskusage(1000, percent * 10, 1000 - percent * 10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    (found,) = doctor._disks([tmp_path])
+    (found,) = doctor._disks({"data": tmp_path})
     assert level == found.level
 
 

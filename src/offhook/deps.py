@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from offhook.contexts import Contexts
 from offhook.directory import Directory
+from offhook.disks import FullnessWatch
 from offhook.inbox import Inbox
 from offhook.ledger import Ledger
 from offhook.messages import Messages
@@ -13,6 +14,7 @@ from offhook.projection.projector import Projector
 from offhook.refusals import Refusals
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
+from offhook.spool import Spool
 from offhook.store.database import Database
 from offhook.tools import Tools
 from offhook.voice.parts import Folders
@@ -28,6 +30,8 @@ class Deps:
     directory: Directory
     contexts: Contexts
     inbox: Inbox
+    spool: Spool
+    disks: FullnessWatch
     personalization: Personalization
     tools: Tools
     projector: Projector

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+_PIECE_BYTES = 1 << 20
 INCOMING = "incoming"  #: the folder for drafts, on the same file system as their place
 
 
@@ -64,6 +65,21 @@ class Draft:
         with contextlib.suppress(OSError):  # what a full disk did not take needs no closing words
             self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def adopt(source: Path, folder: Path) -> None:
+    """Have a durable copy of *source*, a file of another installation, in *folder* under the name that it has."""
+    draft = Draft(folder)
+    try:
+        with open(source, "rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                draft.write(piece)
+        draft.keep()
+        draft.path.rename(folder / source.name)
+    except OSError:
+        draft.discard()
+        raise
+    sync_folder(folder)
 
 
 def open_draft(path: Path) -> BinaryIO:

@@ -6,9 +6,6 @@ is down would turn an outage into lost calls.
 
 import asyncio
 import math
-import os
-import shutil
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
@@ -17,10 +14,11 @@ from starlette.responses import JSONResponse, Response
 
 from offhook import __version__
 from offhook.deps import Deps
+from offhook.disks import Disk
 from offhook.errors import Unavailable
+from offhook.spool import Spool
 
 _LOOK_S = 1.0
-_TIGHT_BYTES = 64 << 20  #: below this much free disk the spool is not counted on
 
 _pending = Gauge("offhook_events_pending", "Events that wait for their projection")
 _due = Gauge("offhook_effects_due", "Effects that wait for their time, or for a worker")
@@ -37,7 +35,7 @@ async def live(_: Request) -> Response:
 async def ready(request: Request) -> Response:
     """200 while an event can be kept somewhere, else 503."""
     deps: Deps = request.app.state.deps
-    is_ready = deps.inbox.is_database_trusted or await asyncio.to_thread(_can_spool, deps.settings.spool_dirs)
+    is_ready = deps.inbox.is_database_trusted or await asyncio.to_thread(lambda: deps.spool.can_keep)
     return JSONResponse({"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503)
 
 
@@ -63,6 +61,9 @@ def _of_this_process(deps: Deps) -> dict[str, Any]:
     return {
         "version": __version__,
         "spooled": deps.inbox.spooled,
+        "spool": _spool(deps.spool),
+        "disks": [_disk(disk) for disk in deps.disks.found],
+        "recordings": "refused" if deps.folders.is_tight() else "accepted",
         "refusals": dict(deps.refusals.counts),
         "secretsAreCurrent": deps.directory.is_current,
     }
@@ -85,8 +86,19 @@ async def _of_the_database(deps: Deps) -> dict[str, Any]:
     return {"status": "ok", **facts, "events": standing.by_status, **of_effects}
 
 
-def _can_spool(folders: tuple[Path, ...]) -> bool:
-    return any(
-        folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _TIGHT_BYTES
-        for folder in folders
-    )
+def _spool(spool: Spool) -> list[dict[str, Any]]:
+    """By their places in the order: where they lie is nobody's business."""
+    return [
+        {
+            "place": folder.place,
+            "state": folder.state,
+            "waiting": len(folder.files()),
+            "ballast": "released" if folder.has_released else "kept" if folder.has_ballast else "none",
+        }
+        for folder in spool.folders
+    ]
+
+
+def _disk(disk: Disk) -> dict[str, Any]:
+    full = {"percentFull": round(disk.percent, 1), "freeMib": disk.free_bytes >> 20, "level": disk.level}
+    return {"holds": disk.folders, **full}

@@ -38,6 +38,10 @@ Examples:
   offhook serve
   offhook serve --host 0.0.0.0 --port 8080
   OFFHOOK_DATABASE_URL=postgresql://... offhook serve --no-worker
+  offhook serve --fd 3             on a socket that whoever started it opened
+
+A socket that systemd hands over (LISTEN_FDS) is served by itself: whoever
+rings during a restart waits for it, and is not refused.
 
 It listens on this machine alone unless --host says otherwise: put a proxy
 with HTTPS in front of it.
@@ -107,6 +111,7 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("memory", "offhook.cli.memory:app", "What agents are told of earlier calls.", None),
     ("staff", "offhook.cli.staff:app", "The people to whom an agent may hand a call over.", None),
     ("events", "offhook.cli.events:app", "List, show and replay what came in.", None),
+    ("spool", "offhook.cli.spool:app", "Events that wait for the database.", None),
     ("verify", "offhook.cli.verify:verify", "Say why a signature does not match.", _VERIFY_EXAMPLES),
     ("doctor", "offhook.cli.doctor:doctor", "Check what a running installation needs.", _DOCTOR_EXAMPLE),
     ("effects", "offhook.cli.effects:app", "What follows from calls: list it, try it again.", None),
