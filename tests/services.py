@@ -48,6 +48,7 @@ class Process:
         self._command = command
         self._user = user
         self._env = env
+        self.inherited: tuple[int, ...] = ()  #: descriptors that it gets from us
         self._popen: subprocess.Popen[bytes] | None = None
         self.log_path = log_path
 
@@ -70,7 +71,7 @@ class Process:
         with self.log_path.open("ab") as log:
             self._popen = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env,
-                cwd=self.log_path.parent, **as_user(self._user),
+                cwd=self.log_path.parent, pass_fds=self.inherited, **as_user(self._user),
             )  # fmt: skip
         _remember(self._popen.pid)
         self._wait_until_ready()

@@ -139,13 +139,15 @@ class FullnessWatch:
         self._said: dict[tuple[str, ...], int] = {}
         self.found: list[Disk] = []  #: as of the last look
 
-    def look(self) -> None:
+    def look(self) -> list[Disk]:
+        """Those that have passed a further mark since the last look."""
         self.found = disks(self._folders)
-        for disk in self.found:
-            self._said[disk.folders] = self._say(disk, self._said.get(disk.folders, 0))
+        before, self._said = self._said, {disk.folders: self._say(disk) for disk in self.found}
+        return [disk for disk in self.found if self._said[disk.folders] > before.get(disk.folders, 0)]
 
-    def _say(self, disk: Disk, before: int) -> int:
-        """What has been said of it then. A disk that goes to and fro about a mark is spoken of once."""
+    def _say(self, disk: Disk) -> int:
+        """The mark that has been said of it then. One that goes to and fro about a mark is spoken of once."""
+        before = self._said.get(disk.folders, 0)
         facts = {"folder": str(disk.path), "percent": round(disk.percent), "free_mib": disk.free_bytes >> 20}
         if disk.passed > before:
             (log.error if disk.level == "error" else log.warning)("disk.fills", **facts)

@@ -5,7 +5,9 @@
          -> else ComeBackLater: 503, and ElevenLabs sends it again where retries are enabled
 
 A database that failed once is in doubt: the circuit is open, and events go to the spool at once. Each second one event asks
-it, waiting for no longer than its budget, and the first that is taken closes the circuit. The commit may still succeed after the event went to the spool. Both copies have one id, so they are one row.
+it, waiting for no longer than its budget, and the first that is taken closes the circuit.
+
+The commit may still succeed after the event went to the spool. Both copies have one id, so they are one row.
 """
 
 import asyncio
