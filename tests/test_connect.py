@@ -15,6 +15,7 @@ import pytest
 
 from offhook import cli, logs
 from offhook.credentials import hash_of
+from offhook.errors import GiveUp
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
 from offhook.store import organizations, workspaces
@@ -70,11 +71,13 @@ def offhook(twin: Twin, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 @pytest.fixture
 async def acme(
-    settings: Settings, database: Database, offhook: Offhook, monkeypatch: pytest.MonkeyPatch
+    twin: Twin, settings: Settings, database: Database, offhook: Offhook, monkeypatch: pytest.MonkeyPatch
 ) -> NewOrganization:
     monkeypatch.setenv("OFFHOOK_DATA_DIR", str(settings.data_dir))
     monkeypatch.setenv("OFFHOOK_DATABASE_URL", settings.database_url)
     monkeypatch.setenv("OFFHOOK_SECRET_KEY", settings.secret_key)
+    for id in [*twin.desk.workspace.agents][2:]:  # each costs requests, and shows nothing that two do not
+        del twin.desk.workspace.agents[id]
     return await an_organization(settings, database, "Acme")
 
 
@@ -147,7 +150,9 @@ async def test_a_workspace_is_set_up_and_a_second_run_changes_nothing(
     known = await database.read(organizations.agents_of, acme.id)
     assert set(held.agents) == {one.agent_id for one in known}
     numbers = await database.read(organizations.numbers_of, acme.id)
-    assert {one["phone_number"] for one in held.phone_numbers.values()} == {one.number for one in numbers}
+    theirs = [one for one in held.phone_numbers.values() if one["assigned_agent"]["agent_id"] in held.agents]
+    assert {one["phone_number"] for one in theirs} == {one.number for one in numbers}
+    assert 2 == len(numbers)
     connected = await database.read(workspaces.get, settings.key_ring(), acme.id)
     assert connected is not None
     assert (KEY, webhook.id) == (connected.api_key, connected.set_up["webhook_id"])
@@ -390,6 +395,23 @@ async def test_a_bearer_that_nobody_knows_any_more_gets_a_new_value(
     assert 0 == (await offhook("connect", "Acme", "--yes")).code
     [(_, bearer)] = twin.desk.workspace.secrets.values()
     assert [hash_of(bearer.removeprefix("Bearer "))] == await secrets_of(database, settings.key_ring(), acme.id, "tool")
+
+
+@on_sqlite
+async def test_what_elevenlabs_does_not_let_go_of_is_named_and_can_be_undone_later(
+    twin: Twin, offhook: Offhook, acme: NewOrganization
+) -> None:
+    assert 0 == (await offhook("connect", "Acme", "--api-key", KEY, "--yes")).code
+
+    async def refusing(self: ElevenLabs, path: str) -> None:
+        raise GiveUp("ElevenLabs answers 409: it is used.")
+
+    with mock.patch.object(ElevenLabs, "delete", refusing):
+        ended = await offhook("disconnect", "Acme", "--yes", "--json")
+    assert 1 == ended.code
+    assert "ElevenLabs answers 409: it is used." == ended.json["left"]["tool send_sms"]
+    assert 0 == (await offhook("disconnect", "Acme", "--yes")).code
+    assert {} == twin.desk.workspace.tools
 
 
 # What is said

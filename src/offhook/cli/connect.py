@@ -73,7 +73,16 @@ async def connect(
 
 
 async def disconnect(
-    org: Org, /, *, api_key: ApiKey = None, dry_run: DryRun = False, yes: Yes = False, json: Json = False
+    org: Org,
+    /,
+    *,
+    api_key: ApiKey = None,
+    dry_run: DryRun = False,
+    force: Annotated[
+        bool, Parameter(name="--force", negative="", help="Forget the key even if ElevenLabs keeps something.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
 ) -> int:
     """Undo what connect made and changed in ElevenLabs; what people made stays."""
     async with installation() as here:
@@ -94,11 +103,11 @@ async def disconnect(
             if not dry_run and _is_agreed(changes, yes=yes, is_program=json):
                 wanted = Wanted(org_id=organization.id, country=organization.country, base_url="", agent_ids=())
                 hands = Hands(asked, here.database, here.keys, api_key=key, wanted=wanted, there=there, done=done)
-                left = await _undo(hands, changes)
+                left = await _undo(hands, changes, is_forced=force)
     if json:
         print_json(_facts(organization, rows, len(changes), is_dry_run=dry_run) | {"left": left})
     else:
-        print(_undone(organization, left, is_dry_run=dry_run))
+        print(_undone(organization, left, is_dry_run=dry_run, is_forced=force))
     return 1 if left else 0
 
 
@@ -122,7 +131,8 @@ def _gone(missing: Sequence[str], organization: Organization) -> str:
     is_are = "is" if len(missing) == 1 else "are"
     return (
         f"{' and '.join(missing).capitalize()} that connect set up {is_are} no longer in ElevenLabs, so somebody deleted it: "
-        f'`offhook connect "{organization.name}" --repair` makes it anew.'
+        f'`offhook connect "{organization.name}" --repair` makes it anew. (Is the API key that of another workspace? '
+        "Then disconnect with the old key first.)"
     )
 
 
@@ -145,7 +155,7 @@ async def _do(hands: Hands, changes: Sequence[Row]) -> None:
             progress.step()
 
 
-async def _undo(hands: Hands, changes: Sequence[Unrow]) -> dict[str, str]:
+async def _undo(hands: Hands, changes: Sequence[Unrow], *, is_forced: bool) -> dict[str, str]:
     """What ElevenLabs would not let go, and its words."""
     left = {}
     with shown_progress("Undoing") as progress:
@@ -154,7 +164,8 @@ async def _undo(hands: Hands, changes: Sequence[Unrow]) -> dict[str, str]:
             if (why := await hands.undo(row)) is not None:
                 left[row.what] = why
             progress.step()
-        await hands.end()
+        if is_forced or not left:
+            await hands.end()
     return left
 
 
@@ -170,11 +181,13 @@ def _said(organization: Organization, wanted: Wanted, changes: int, *, is_dry_ru
     )
 
 
-def _undone(organization: Organization, left: dict[str, str], *, is_dry_run: bool) -> str:
+def _undone(organization: Organization, left: dict[str, str], *, is_dry_run: bool, is_forced: bool) -> str:
     if is_dry_run:
         return "\nNothing was changed."
-    lines = [f"{what} is still there. {why}" for what, why in left.items()]
-    return "\n".join(["", *lines, f"{organization.name} is no longer connected; calls and contacts stay."])
+    lines = ["", *(f"{what} is still there. {why}" for what, why in left.items())]
+    if left and not is_forced:
+        return "\n".join([*lines, "Type it again when that is mended, or with --force to forget the key all the same."])
+    return "\n".join([*lines, f"{organization.name} is no longer connected; calls and contacts stay."])
 
 
 def _facts(

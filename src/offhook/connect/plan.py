@@ -190,7 +190,8 @@ def _untuned(wanted: Wanted, webhook: Thing, done: SetUp) -> Iterator[str]:
 
 def _settings(wanted: Wanted, there: Workspace, aim: Aim) -> Iterator[Row]:
     yield _post_call(wanted, there, aim) if aim.is_workspace_webhook else _left_webhook(there)
-    yield _personalization(wanted, there, aim) if aim.is_workspace_personalization else _left_personalization(there)
+    is_ours = aim.is_workspace_personalization
+    yield _personalization(wanted, there, aim) if is_ours else _left_personalization(wanted, there)
 
 
 def _post_call(wanted: Wanted, there: Workspace, aim: Aim) -> Row:
@@ -217,9 +218,10 @@ def _personalization(wanted: Wanted, there: Workspace, aim: Aim) -> Row:
     return Row("personalization URL", "change", f"{wanted.personalization_url}{instead}", "set_personalization")
 
 
-def _left_personalization(there: Workspace) -> Row:
+def _left_personalization(wanted: Wanted, there: Workspace) -> Row:
     url = there.settings[eleven.PERSONALIZATION]["url"]
-    return Row("personalization URL", "leave", f"of the workspace: {url}; the agents below get ours as their own")
+    other = f"{url} with another bearer" if url == wanted.personalization_url else url
+    return Row("personalization URL", "leave", f"of the workspace: {other}; the agents below get ours as their own")
 
 
 def _is_post_call_free(wanted: Wanted, there: Workspace, done: SetUp, webhook_id: str | None) -> bool:
@@ -235,12 +237,10 @@ def _is_personalization_free(wanted: Wanted, there: Workspace, done: SetUp, secr
     if not now or not now.get("url"):
         return True
     bearer = (now.get("request_headers") or {}).get("Authorization")
-    if isinstance(bearer, dict):
-        id = bearer.get("secret_id")
-        return (
-            id == secret_id or id in done.made or (id not in there.secrets and now["url"] == wanted.personalization_url)
-        )
-    return _is_our_bearer(bearer, wanted)
+    id = secret_of(bearer)
+    if id is None:
+        return _is_our_bearer(bearer, wanted)
+    return id == secret_id or id in done.made or (id not in there.secrets and now["url"] == wanted.personalization_url)
 
 
 def _has_our_events(now: Thing, aim: Aim) -> bool:
@@ -251,7 +251,7 @@ def _is_our_personalization(wanted: Wanted, now: Thing | None, aim: Aim) -> bool
     if not now or now.get("url") != wanted.personalization_url:
         return False
     bearer = (now.get("request_headers") or {}).get("Authorization")
-    return bearer == {"secret_id": aim.secret_id} or _is_our_bearer(bearer, wanted)
+    return (secret_of(bearer) or NEW) == aim.secret_id or _is_our_bearer(bearer, wanted)
 
 
 def _is_our_bearer(header: Any, wanted: Wanted) -> bool:
@@ -299,7 +299,12 @@ def _is_like(found: Thing, tool: str, wanted: Wanted, secret_id: str | None) -> 
 
 def has_our_secret(tool: Thing, secret_id: str | None) -> bool:
     """Only connect makes such a tool: by hand one writes the bearer itself."""
-    return secret_id is not None and _bearer(tool) == {"secret_id": secret_id}
+    return secret_id is not None and secret_of(_bearer(tool)) == secret_id
+
+
+def secret_of(header: Any) -> str | None:
+    """The id of the workspace secret that *header* takes its value from; None where it has its own."""
+    return header.get("secret_id") if isinstance(header, dict) else None
 
 
 def _tool(wanted: Wanted, there: Workspace, aim: Aim, tool: str) -> Row:

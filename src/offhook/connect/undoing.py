@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from offhook.connect.plan import Verb
+from offhook.connect.plan import Verb, secret_of
 from offhook.connect.record import Former, SetUp
 from offhook.connect.workspace import Thing, Workspace
 from offhook.voice.elevenlabs import agents as eleven
@@ -58,7 +58,7 @@ def _is_by_connect(name: str, now: Thing | None, done: SetUp) -> bool:
     if name == eleven.WEBHOOK:
         return (now or {}).get("post_call_webhook_id") in {*done.made, done.webhook_id} - {None}
     bearer = ((now or {}).get("request_headers") or {}).get("Authorization")
-    return isinstance(bearer, dict) and bearer.get("secret_id") in {*done.made, done.secret_id}
+    return secret_of(bearer) in {*done.made, done.secret_id} - {None}
 
 
 def settings_before(name: str, there: Workspace, done: SetUp) -> Thing | None:
