@@ -134,6 +134,9 @@ async def test_a_workspace_is_set_up_and_a_second_run_changes_nothing(
     held = twin.desk.workspace
     [webhook] = held.webhooks.values()
     assert f"{PUBLIC}/api/webhook/elevenlabs?org={acme.id}" == webhook.url
+    assert not any(
+        secret in done.out for secret in (KEY, webhook.secret, *(value for _, value in held.secrets.values()))
+    )
     assert webhook.is_retried
     assert {"transcript", "audio", "call_initiation_failure"} == set(held.settings["webhooks"]["events"])
     assert webhook.id == held.settings["webhooks"]["post_call_webhook_id"]

@@ -3,8 +3,28 @@
 from typing import Any
 
 import msgspec
+from elevenlabs.types.agent_platform_settings_request_model import AgentPlatformSettingsRequestModel
+from elevenlabs.types.agent_workspace_overrides_input import AgentWorkspaceOverridesInput
+from elevenlabs.types.conv_ai_webhooks import ConvAiWebhooks
+from elevenlabs.types.conversation_initiation_client_data_config_input import (
+    ConversationInitiationClientDataConfigInput,
+)
+from elevenlabs.types.conversation_initiation_client_data_webhook import ConversationInitiationClientDataWebhook
+from elevenlabs.types.prompt_agent_api_model_input import PromptAgentApiModelInput
 
-from offhook.connect.plan import EVENTS, Row, Wanted, aim_of, change_of, contains, gone, plan, post_call, to_do
+from offhook.connect.plan import (
+    EVENTS,
+    Row,
+    Wanted,
+    aim_of,
+    change_of,
+    contains,
+    gone,
+    personalization,
+    plan,
+    post_call,
+    to_do,
+)
 from offhook.connect.record import SetUp
 from offhook.connect.variables import uses_of
 from offhook.connect.workspace import Workspace
@@ -162,6 +182,19 @@ def test_what_elevenlabs_adds_to_a_tool_is_no_difference() -> None:
     shown = {**config, "dynamic_variables": {}, "api_schema": {**config["api_schema"], "content_type": None}}
     assert contains(shown, config)
     assert not contains({**shown, "description": "other"}, config)
+
+
+def test_what_is_changed_has_the_names_that_elevenlabs_own_sdk_has() -> None:
+    there = a_workspace(webhooks={}, settings={})
+    aim = aim_of(KNOWN, there, SetUp())
+    body = eleven.patch({}, tools=["t"], is_asked_before=True, places={eleven.WEBHOOK: post_call({}, aim)})
+    platform = body["platform_settings"]
+    assert {*platform} <= {*AgentPlatformSettingsRequestModel.model_fields}
+    assert {*platform["overrides"]} <= {*ConversationInitiationClientDataConfigInput.model_fields}
+    assert {eleven.WEBHOOK, eleven.PERSONALIZATION} <= {*AgentWorkspaceOverridesInput.model_fields}
+    assert {*post_call({}, aim)} <= {*ConvAiWebhooks.model_fields}
+    assert {*personalization(KNOWN, aim)} == {*ConversationInitiationClientDataWebhook.model_fields}
+    assert {*body["conversation_config"]["agent"]["prompt"]} <= {*PromptAgentApiModelInput.model_fields}
 
 
 # Variables
