@@ -8,7 +8,7 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
-from offhook import api
+from offhook import alerts, api
 from offhook.contexts import Contexts
 from offhook.deps import Deps
 from offhook.directory import Directory
@@ -16,6 +16,8 @@ from offhook.disks import FullnessWatch
 from offhook.effects import kinds
 from offhook.errors import Unavailable
 from offhook.fetching import Fetching
+from offhook.guardian.lookout import Lookout
+from offhook.guardian.rounds import Guardian
 from offhook.inbox import Inbox
 from offhook.ledger import Ledger
 from offhook.logs import log
@@ -33,6 +35,7 @@ from offhook.spool import Spool
 from offhook.store import migrations
 from offhook.store.database import Database
 from offhook.store.engine import open_database
+from offhook.streaks import Streaks
 from offhook.tools import Tools
 from offhook.voice.parts import Folders
 from offhook.webhooks.arrival import UnprovenQuota
@@ -64,6 +67,9 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
             stack.push_async_callback(room.close)
         stack.push_async_callback(_ended, asyncio.create_task(_look_after_disks(deps), name="disks"))
         stack.push_async_callback(deps.messages.close)
+        if is_server:
+            await deps.guardian.open()
+            stack.push_async_callback(deps.guardian.close)
         if with_worker:
             deps.inbox.on_filed.append(deps.projector.ring)
             deps.projector.on_kept.append(deps.ledger.ring)
@@ -112,6 +118,7 @@ def build(deps: Deps) -> tuple[ASGIApp, Filings]:
         database=deps.database,
         inbox=deps.inbox,
         refusals=deps.refusals,
+        streaks=deps.streaks,
         quota=UnprovenQuota(
             disk_bytes=settings.unproven_quota_mib * _MIB,
             memory_bytes=max(_UNPROVEN_MEMORY_BYTES, 2 * settings.body_limit_mib * _MIB),
@@ -167,6 +174,16 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
         database, keys, folders, inbox, now, reach=settings.reach, limit_bytes=settings.recording_limit_mib * _MIB
     )
     messages = Messages(database, directory, provider_named(settings.sms), now, public_url=settings.public_url)
+    streaks = Streaks()
+    lookout = Lookout(
+        database,
+        keys,
+        now,
+        public_url=settings.public_url,
+        elevenlabs_url=settings.elevenlabs_url,
+        is_telling=bool(settings.alert_url),
+    )
+    guardian = Guardian(database, lookout, streaks, alerts.opened(settings.alert_url), now)
     return Deps(
         settings=settings,
         now=now,
@@ -184,6 +201,8 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
         tools=Tools(database, directory, contexts, messages, inbox, now=now),
         projector=Projector(database, keys, directory, contexts, folders, now),
         messages=messages,
-        ledger=Ledger(database, kinds(fetching, messages), now, is_alone=settings.is_sqlite),
+        ledger=Ledger(database, kinds(fetching, messages, guardian), now, is_alone=settings.is_sqlite),
+        guardian=guardian,
         refusals=Refusals(),
+        streaks=streaks,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from offhook.contexts import Contexts
 from offhook.directory import Directory
 from offhook.disks import FullnessWatch
+from offhook.guardian.rounds import Guardian
 from offhook.inbox import Inbox
 from offhook.ledger import Ledger
 from offhook.messages import Messages
@@ -16,6 +17,7 @@ from offhook.sealing import KeyRing
 from offhook.settings import Settings
 from offhook.spool import Spool
 from offhook.store.database import Database
+from offhook.streaks import Streaks
 from offhook.tools import Tools
 from offhook.voice.parts import Folders
 
@@ -37,4 +39,6 @@ class Deps:
     projector: Projector
     messages: Messages
     ledger: Ledger
+    guardian: Guardian
     refusals: Refusals
+    streaks: Streaks

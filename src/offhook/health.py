@@ -6,6 +6,8 @@ is down would turn an outage into lost calls.
 
 import asyncio
 import math
+from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
@@ -16,7 +18,10 @@ from offhook import __version__
 from offhook.deps import Deps
 from offhook.disks import Disk
 from offhook.errors import Unavailable
+from offhook.guardian import verdict
 from offhook.spool import Spool
+from offhook.store import warnings
+from offhook.store.warnings import Finding, Standing
 
 _LOOK_S = 1.0
 
@@ -24,6 +29,7 @@ _pending = Gauge("offhook_events_pending", "Events that wait for their projectio
 _due = Gauge("offhook_effects_due", "Effects that wait for their time, or for a worker")
 _dead = Gauge("offhook_effects_dead", "Effects that were given up")
 _overdue_s = Gauge("offhook_effects_overdue_seconds", "For how long the effect that is most overdue has been")
+_warnings = Gauge("offhook_warnings", "What the guardian found and is still so", ("code", "severity"))
 _spooled = Gauge("offhook_events_spooled", "Events that wait in the spool for the database")
 
 
@@ -54,6 +60,9 @@ async def metrics(request: Request) -> Response:
     _due.set(known["effects"].get("due", 0) if known["status"] == "ok" else math.nan)
     _dead.set(known["effects"].get("dead", 0) if known["status"] == "ok" else math.nan)
     _overdue_s.set(known["mostOverdueSeconds"] or 0 if known["status"] == "ok" else math.nan)
+    _warnings.clear()
+    for (code, severity), count in Counter((one["code"], one["severity"]) for one in known["warnings"]).items():
+        _warnings.labels(code, severity).set(count)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -71,17 +80,20 @@ def _of_this_process(deps: Deps) -> dict[str, Any]:
 
 async def _of_the_database(deps: Deps) -> dict[str, Any]:
     facts: dict[str, Any] = {"database": deps.database.name, "events": {}, "oldestPendingSeconds": None}
+    facts |= {"warnings": [_shown(verdict.of_streak(streak)) for streak in deps.streaks.long().values()]}
     facts |= {"effects": {}, "deadEffects": {}, "mostOverdueSeconds": None}
     try:
         async with asyncio.timeout(_LOOK_S):
             standing = await deps.inbox.standing()
             ledger = await deps.ledger.standing()
+            found = await deps.database.read(warnings.standing)
     except (Unavailable, TimeoutError):
         return {"status": "spooling", **facts}
     if standing.oldest_pending_at is not None:
         facts["oldestPendingSeconds"] = round(max(0.0, deps.now() - standing.oldest_pending_at), 3)
     if ledger.due_at is not None and ledger.due_at < deps.now():
         facts["mostOverdueSeconds"] = round(deps.now() - ledger.due_at, 3)
+    facts["warnings"] = [_shown(one) for one in found]
     of_effects = {"effects": ledger.by_status, "deadEffects": ledger.dead}
     return {"status": "ok", **facts, "events": standing.by_status, **of_effects}
 
@@ -102,3 +114,12 @@ def _spool(spool: Spool) -> list[dict[str, Any]]:
 def _disk(disk: Disk) -> dict[str, Any]:
     full = {"percentFull": round(disk.percent, 1), "freeMib": disk.free_bytes >> 20, "level": disk.level}
     return {"holds": disk.folders, **full}
+
+
+def _shown(finding: Finding) -> dict[str, Any]:
+    """Without its organisation and its details: strangers may look."""
+    since = None
+    if isinstance(finding, Standing):
+        since = datetime.fromtimestamp(finding.since, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    told = {"code": finding.code, "severity": finding.severity, "message": finding.message}
+    return {**told, "remedy": finding.remedy, "since": since}

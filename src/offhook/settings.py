@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     sms: str = "console"
     elevenlabs_url: str = "https://api.elevenlabs.io"
     elevenlabs_api_key: str = ""
+    alert_url: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
     allowed_senders: Words = ()

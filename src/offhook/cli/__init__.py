@@ -88,6 +88,14 @@ Examples:
   offhook disconnect "Acme Corp" --dry-run
   offhook disconnect "Acme Corp" --yes
 """
+_GUARDIAN_EXAMPLES = """\
+Examples:
+  offhook guardian "Acme Corp"
+  offhook guardian Acme --json | jq -r '.[].code'
+
+The server looks by itself every hour, writes what is wrong into its log, its
+metrics and /api/health, and tells OFFHOOK_ALERT_URL.
+"""
 _DOCTOR_EXAMPLE = """\
 Example:
   offhook doctor || mail -s "offhook needs you" me@example.com
@@ -114,6 +122,7 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("spool", "offhook.cli.spool:app", "Events that wait for the database.", None),
     ("verify", "offhook.cli.verify:verify", "Say why a signature does not match.", _VERIFY_EXAMPLES),
     ("doctor", "offhook.cli.doctor:doctor", "Check what a running installation needs.", _DOCTOR_EXAMPLE),
+    ("guardian", "offhook.cli.guardian:guardian", "Look whether calls arrive.", _GUARDIAN_EXAMPLES),
     ("effects", "offhook.cli.effects:app", "What follows from calls: list it, try it again.", None),
     ("optout", "offhook.cli.optout:app", "Numbers that want no texts.", None),
     ("db", "offhook.cli.db:app", "Upgrade or check the database; make a key.", None),

@@ -410,9 +410,10 @@ warnings = sa.Table(
     metadata,
     _id("org_id", primary_key=True),
     sa.Column("code", sa.Text, primary_key=True),
-    sa.Column("severity", sa.Text, nullable=False),  # warning, error
+    sa.Column("severity", sa.Text, nullable=False),  # watched (no finding yet), warning, error
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("remedy", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),  # JSON: which agents, which address; not for strangers
     _time("since"),
     _time("seen_at"),
     _time("told_at", nullable=True),  # when somebody was alerted
