@@ -428,6 +428,7 @@ async def test_a_wrong_key_a_missing_address_and_nobody_to_ask_are_one_sentence_
     assert 2 == wrong.code
     assert "elevenlabs.io/app/settings/api-keys" in wrong.sentence
     assert "wrong-key" not in wrong.sentence
+    assert "is no API key" in (await offhook("connect", "Acme", "--api-key", "a b", "--yes")).sentence
     assert "OFFHOOK_ELEVENLABS_API_KEY" in (await offhook("connect", "Acme", "--yes")).sentence
     monkeypatch.setenv("OFFHOOK_ELEVENLABS_API_KEY", KEY)
     assert "--dry-run" in (await offhook("connect", "Acme", "--json")).sentence

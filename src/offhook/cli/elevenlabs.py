@@ -1,6 +1,7 @@
 """What the commands share that speak to ElevenLabs: the API key, how far they are, and what is said of a no."""
 
 import getpass
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,11 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from offhook.connect import visit
-from offhook.credentials import typed_secret
 from offhook.errors import Fault, GiveUp, Mistake, TryLater
 from offhook.settings import Settings
 from offhook.store.workspaces import Connected
 from offhook.voice.elevenlabs.api import ElevenLabs, WrongKey
+
+_API_KEY = re.compile(r"[!-~]{1,500}", re.ASCII)
 
 ApiKey = Annotated[
     str | None,
@@ -29,12 +31,20 @@ ApiKey = Annotated[
 def api_key_of(typed: str | None, settings: Settings, connected: Connected | None) -> str:
     given = settings.elevenlabs_api_key or None if typed is None else typed
     if given is not None:
-        return typed_secret(given.strip(), "The API key")
+        return _usable(given)
     if connected is not None:
         return connected.api_key
     if not sys.stdin.isatty():
         raise Mistake("An API key of ElevenLabs is wanted: set OFFHOOK_ELEVENLABS_API_KEY, or give --api-key.")
-    return typed_secret(getpass.getpass("API key of ElevenLabs (elevenlabs.io/app/settings/api-keys): "), "The API key")
+    return _usable(getpass.getpass("API key of ElevenLabs (elevenlabs.io/app/settings/api-keys): "))
+
+
+def _usable(typed: str) -> str:
+    """*typed*, when a header can hold it."""
+    key = typed.strip()
+    if not _API_KEY.fullmatch(key):
+        raise Mistake("That is no API key: copy it from elevenlabs.io/app/settings/api-keys, without blanks.")
+    return key
 
 
 @asynccontextmanager
