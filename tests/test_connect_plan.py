@@ -12,19 +12,9 @@ from elevenlabs.types.conversation_initiation_client_data_config_input import (
 from elevenlabs.types.conversation_initiation_client_data_webhook import ConversationInitiationClientDataWebhook
 from elevenlabs.types.prompt_agent_api_model_input import PromptAgentApiModelInput
 
-from offhook.connect.plan import (
-    EVENTS,
-    Row,
-    Wanted,
-    aim_of,
-    change_of,
-    contains,
-    gone,
-    personalization,
-    plan,
-    post_call,
-    to_do,
-)
+from offhook.connect.aims import EVENTS, Wanted, aim_of
+from offhook.connect.changes import change_of, contains, personalization, post_call
+from offhook.connect.plan import Row, gone, plan, to_do
 from offhook.connect.record import SetUp
 from offhook.connect.variables import uses_of
 from offhook.connect.workspace import Workspace

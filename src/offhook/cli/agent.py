@@ -1,6 +1,7 @@
 """offhook agent: the ElevenLabs agents of an organisation."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -83,10 +84,10 @@ async def check(
 
 
 def _print_answers(answers: list[Checked]) -> None:
-    rows = ((one, use) for one in answers for use in one.uses)
+    rows = ((one, use) for one in answers for use in sorted(one.uses, key=lambda use: use.filled_by is not None))
     print_table(
         ("agent", "variable", "used in", "filled by", "what to do"),
-        ((one.name, use.name, ", ".join(use.used_in), use.filled_by or "NOBODY", use.advice) for one, use in rows),
+        ((one.name, use.name, _few(use.used_in), use.filled_by or "NOBODY", use.advice) for one, use in rows),
     )
     missing = [one.name for one in answers if not one.is_complete]
     unasked = [one.name for one in answers if not one.is_asked]
@@ -96,3 +97,7 @@ def _print_answers(answers: list[Checked]) -> None:
         print(f"\nElevenLabs may end calls of {', '.join(missing)}: a variable is filled by nobody.")
     else:
         print("\nEvery variable is filled.")
+
+
+def _few(places: Sequence[str]) -> str:
+    return ", ".join(places) if len(places) <= 3 else f"{', '.join(places[:2])} and {len(places) - 2} more"

@@ -11,8 +11,9 @@ from offhook.cli.installation import Installation, installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, print_json, print_table
 from offhook.connect import visit, workspace
+from offhook.connect.aims import Wanted
 from offhook.connect.deeds import Hands
-from offhook.connect.plan import Row, Wanted, gone, plan, to_do
+from offhook.connect.plan import Row, gone, plan, to_do
 from offhook.connect.undoing import Unrow, undoing
 from offhook.connect.visit import Wishes
 from offhook.errors import Fault, Mistake

@@ -12,20 +12,9 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.connect import record, undoing
-from offhook.connect.plan import (
-    Aim,
-    Deed,
-    Row,
-    Wanted,
-    aim_of,
-    change_of,
-    merged,
-    noted,
-    number_of,
-    personalization,
-    post_call,
-    tool_wanted,
-)
+from offhook.connect.aims import Aim, Wanted, aim_of, noted
+from offhook.connect.changes import change_of, merged, personalization, post_call, tool_wanted
+from offhook.connect.plan import Deed, Row, number_of
 from offhook.connect.record import LABEL, Former, SetUp
 from offhook.connect.undoing import Undeed, Unrow
 from offhook.connect.workspace import Thing, Workspace

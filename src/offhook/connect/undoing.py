@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from offhook.connect.plan import Verb, secret_of
+from offhook.connect.aims import secret_of
+from offhook.connect.plan import Verb
 from offhook.connect.record import Former, SetUp
 from offhook.connect.workspace import Thing, Workspace
 from offhook.voice.elevenlabs import agents as eleven

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from offhook.connect import record
-from offhook.connect.plan import Wanted
+from offhook.connect.aims import Wanted
 from offhook.connect.record import LABEL, SetUp
 from offhook.connect.workspace import Workspace, read, read_agents
 from offhook.credentials import Kind
