@@ -1,5 +1,6 @@
 """offhook doctor: what is wrong is found, on real databases that were made wrong, and said with what to do."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -63,6 +64,26 @@ async def test_a_late_spool_and_a_damaged_file_are_said(healthy: Settings) -> No
     (folder / f"{time.time_ns():020d}-{'0' * 24}.damaged").write_bytes(b"")
     found = [one.level for one in await examine(healthy) if one.check == "spool"]
     assert ["error", "warning"] == found
+
+
+async def test_a_spool_folder_that_takes_nothing_is_said_and_so_is_ballast_that_a_full_disk_took(
+    healthy: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = healthy.spool_dirs
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 30, (1 << 30) - 100, 100))
+    wanting = healthy.model_copy(update={"ballast_mib": 64})
+    found = [one.finding for one in await examine(wanting) if one.check == "spool" and one.level == "error"]
+    assert [f"The ballast of {folder} is released: its disk is full, and recordings may be refused."] == found
+    (folder / "ballast").write_bytes(b"room")
+    assert "error" not in [one.level for one in await examine(wanting) if one.check == "spool"]
+
+    def failing(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    found = [one.finding for one in await examine(healthy) if one.check == "spool" and one.level == "error"]
+    assert [f"{folder} takes nothing: Input/output error."] == found
+    assert ["ballast"] == [left.name for left in folder.iterdir()]
 
 
 async def test_a_key_that_is_missing_is_said_and_an_older_one_is_needed(healthy: Settings) -> None:

@@ -360,6 +360,19 @@ def test_no_ballast_is_wanted(small_disk: Path) -> None:
     assert (False, False) == (ballast.is_released, ballast.lies())
 
 
+def test_where_a_file_system_can_keep_no_room_free_recordings_are_taken_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impossible(fd: int, offset: int, size_bytes: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", impossible)
+    ballast = Ballast(tmp_path, MIB)
+    for _ in range(2):
+        ballast.look()
+        assert (False, []) == (ballast.is_released, list(tmp_path.iterdir()))
+
+
 async def test_two_spool_folders_on_one_disk_share_its_ballast(tmp_path: Path, keys: KeyRing) -> None:
     spool = Spool([tmp_path / "one", tmp_path / "two"], keys, ballast_bytes=MIB)
     spool.open()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from offhook.drafts import private
 from offhook.logs import log
 
 Level = Literal["ok", "warning", "error"]
@@ -118,16 +119,22 @@ class Ballast:
     def _lay(self, size_bytes: int) -> None:
         """Not synced: ballast that a power cut took is laid down anew at the next look."""
         self._path.unlink(missing_ok=True)
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.posix_fallocate(fd, 0, size_bytes)
-        except OSError:
+            with open(self._path, "xb", opener=private) as file:
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+        except OSError as error:
             self.release()
-            raise
-        finally:
-            os.close(fd)
+            if not is_full(error):
+                self._go_without(error)
+            return
         if self.is_released:
             log.info("ballast.back", folder=str(self._folder))
+        self.is_released = False
+
+    def _go_without(self, error: OSError) -> None:
+        """Where a file system cannot keep room free, that is no reason to refuse recordings."""
+        log.error("ballast.impossible", folder=str(self._folder), error=str(error))
+        self._wanted_bytes = 0
         self.is_released = False
 
 
@@ -160,5 +167,5 @@ class FullnessWatch:
 
 def _disk(names: Iterable[str], folder: Path) -> Disk:
     usage = shutil.disk_usage(folder)
-    percent = 100 * (usage.total - usage.free) / max(usage.total, 1)
+    percent = 100 * usage.used / max(usage.used + usage.free, 1)  # as df counts: what is root's alone is not there
     return Disk(tuple(names), folder, percent, usage.free)

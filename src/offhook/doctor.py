@@ -5,7 +5,6 @@ It leaves nothing behind, asks nobody on the internet, and may run beside a serv
 
 import asyncio
 import os
-import shutil
 import sqlite3
 import stat
 import time
@@ -131,9 +130,10 @@ def _sick(folders: Iterable[Path]) -> Iterator[Finding]:
 
 def _ballast(folders: Iterable[Path], wanted_mib: int) -> Iterator[Finding]:
     """Only where there is too little room for it: else no server has been started yet."""
-    for folder in folders:
-        if wanted_mib and not Ballast(folder, 0).lies() and shutil.disk_usage(folder).free < wanted_mib << 20:
-            finding = f"The ballast of {folder} is released: its disk is full, and recordings may be refused."
+    for disk in disks({str(folder): folder for folder in folders}):
+        has_ballast = any(Ballast(Path(folder), 0).lies() for folder in disk.folders)
+        if wanted_mib and not has_ballast and disk.free_bytes < wanted_mib << 20:
+            finding = f"The ballast of {disk.path} is released: its disk is full, and recordings may be refused."
             yield Finding("spool", "error", finding, "Make room: the server lays it down again by itself.")
 
 

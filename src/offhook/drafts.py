@@ -84,7 +84,7 @@ def adopt(source: Path, folder: Path) -> None:
 
 def open_draft(path: Path) -> BinaryIO:
     """A new file for nobody else's eyes; as long as it is open and this process lives, `sweep` leaves it alone."""
-    file = open(path, "xb", opener=_private)  # noqa: SIM115 - whoever writes it closes it
+    file = open(path, "xb", opener=private)  # noqa: SIM115 - whoever writes it closes it
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
 
@@ -113,5 +113,6 @@ def _remove_if_abandoned(path: Path) -> bool:
     return True
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
+    """Opens a file for nobody else's eyes."""
     return os.open(path, flags, 0o600)

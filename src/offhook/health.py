@@ -48,7 +48,7 @@ async def ready(request: Request) -> Response:
 async def report(request: Request) -> Response:
     """How it stands, for people and monitors; always 200 while the process can say it. No secret, no payload."""
     deps: Deps = request.app.state.deps
-    return JSONResponse({**_of_this_process(deps), **await _of_the_database(deps)})
+    return JSONResponse({**await asyncio.to_thread(_of_this_process, deps), **await _of_the_database(deps)})
 
 
 async def metrics(request: Request) -> Response:
@@ -56,7 +56,7 @@ async def metrics(request: Request) -> Response:
     deps: Deps = request.app.state.deps
     known = await _of_the_database(deps)
     _pending.set(known["events"].get("pending", 0) if known["status"] == "ok" else math.nan)  # unknown is not none
-    _spooled.set(deps.inbox.spooled)
+    _spooled.set(await asyncio.to_thread(lambda: deps.inbox.spooled))
     _due.set(known["effects"].get("due", 0) if known["status"] == "ok" else math.nan)
     _dead.set(known["effects"].get("dead", 0) if known["status"] == "ok" else math.nan)
     _overdue_s.set(known["mostOverdueSeconds"] or 0 if known["status"] == "ok" else math.nan)
@@ -67,10 +67,12 @@ async def metrics(request: Request) -> Response:
 
 
 def _of_this_process(deps: Deps) -> dict[str, Any]:
+    """In a thread: it looks at disks, which may keep us waiting."""
+    spool = _spool(deps.spool)
     return {
         "version": __version__,
-        "spooled": deps.inbox.spooled,
-        "spool": _spool(deps.spool),
+        "spooled": sum(folder["waiting"] for folder in spool),
+        "spool": spool,
         "disks": [_disk(disk) for disk in deps.disks.found],
         "recordings": "refused" if deps.folders.is_tight() else "accepted",
         "refusals": dict(deps.refusals.counts),
