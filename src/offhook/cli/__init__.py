@@ -125,7 +125,7 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("guardian", "offhook.cli.guardian:guardian", "Look whether calls arrive.", _GUARDIAN_EXAMPLES),
     ("effects", "offhook.cli.effects:app", "What follows from calls: list it, try it again.", None),
     ("optout", "offhook.cli.optout:app", "Numbers that want no texts.", None),
-    ("db", "offhook.cli.db:app", "Upgrade or check the database; make a key.", None),
+    ("db", "offhook.cli.db:app", "Upgrade, check or rebuild the database; make a key.", None),
 )
 for _position, (_name, _place, _about, _examples) in enumerate(_COMMANDS):
     _more = {} if _examples is None else {"help_epilogue": _examples}
