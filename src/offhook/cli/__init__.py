@@ -100,6 +100,22 @@ _DOCTOR_EXAMPLE = """\
 Example:
   offhook doctor || mail -s "offhook needs you" me@example.com
 """
+_BACKUP_EXAMPLES = """\
+Examples:
+  offhook backup /backups/monday.tar
+  offhook backup --verify /backups/monday.tar
+  offhook backup --with-key /safe/everything.tar
+
+It is consistent while the server runs. The secret key is not in it unless you
+say so: keep that somewhere else, without it a backup cannot be read.
+"""
+_RESTORE_EXAMPLES = """\
+Examples:
+  offhook restore /backups/monday.tar --into offhook-data
+  OFFHOOK_DATABASE_URL=postgresql://... offhook restore /backups/monday.tar
+
+All of it is checked before anything is written, and nothing is overwritten.
+"""
 
 
 _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings its examples, a group has its own
@@ -125,6 +141,8 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("guardian", "offhook.cli.guardian:guardian", "Look whether calls arrive.", _GUARDIAN_EXAMPLES),
     ("effects", "offhook.cli.effects:app", "What follows from calls: list it, try it again.", None),
     ("optout", "offhook.cli.optout:app", "Numbers that want no texts.", None),
+    ("backup", "offhook.cli.backups:backup", "Write everything into one file; try whether it works.", _BACKUP_EXAMPLES),
+    ("restore", "offhook.cli.backups:restore", "Put a backup into an empty place.", _RESTORE_EXAMPLES),
     ("db", "offhook.cli.db:app", "Upgrade, check or rebuild the database; make a key.", None),
 )
 for _position, (_name, _place, _about, _examples) in enumerate(_COMMANDS):
