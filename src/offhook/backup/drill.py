@@ -83,9 +83,14 @@ class _Drill:
         self._folders = Folders(place.recordings_dir, place.bodies_dir, keys)
 
     async def all(self, events: int) -> Drilled:
-        opened, ids = await self._open_all(events)
-        self._rebuild(await self._database.read(event_rows.whole, ids))
-        folded = await self._fold(ids) if ids else 0
+        directory = Directory(self._database, self._keys)
+        await directory.open()  # Damaged when the key opens no secret
+        try:
+            opened, ids = await self._open_all(events)
+            self._rebuild(await self._database.read(event_rows.whole, ids))
+            folded = await self._fold(directory, ids) if ids else 0
+        finally:
+            await directory.close()
         return Drilled(self._manifest, opened, folded, self._findings)
 
     async def _open_all(self, events: int) -> tuple[int, list[str]]:
@@ -122,9 +127,7 @@ class _Drill:
             except (Damaged, OSError) as error:
                 self._find(f"The body of the event {row.id} cannot be put together: {error}")
 
-    async def _fold(self, ids: Sequence[str]) -> int:
-        directory = Directory(self._database, self._keys)
-        await directory.open()
+    async def _fold(self, directory: Directory, ids: Sequence[str]) -> int:
         refolding = Refolding(self._database, self._keys, directory, self._folders)
         read = 0
         try:
@@ -134,7 +137,6 @@ class _Drill:
                     self._find(f"The call {one.id} cannot be understood: {one.reason}")
         finally:
             await refolding.close()
-            await directory.close()
         return read
 
     def _find(self, sentence: str) -> None:
