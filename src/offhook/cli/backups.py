@@ -10,7 +10,7 @@ from offhook.backup.archive import Manifest
 from offhook.backup.drill import drill
 from offhook.backup.restoring import restore as put_back
 from offhook.backup.taking import size_of, take
-from offhook.cli.installation import installation
+from offhook.cli.installation import installation, quiet
 from offhook.cli.progress import bar
 from offhook.cli.terminal import Json, iso, print_facts, print_json
 from offhook.errors import Mistake
@@ -45,7 +45,7 @@ async def restore(
 ) -> None:
     """Put a backup into an empty place: a data directory, and with PostgreSQL an empty database."""
     settings = load(**({} if into is None else {"data_dir": into}))
-    logs.set_up(settings)
+    logs.set_up(quiet(settings))
     with bar("Restoring", 2 * _size(source), is_bytes=True) as advance:
         manifest = await put_back(source, settings, advance=advance)
     facts = {"into": str(settings.data_dir), **_facts(manifest), "counts": manifest.counts}
@@ -78,7 +78,7 @@ async def _taken(to: Path, with_key: bool, *, json: bool) -> int:
 
 async def _verified(source: Path, events: int, *, json: bool) -> int:
     settings = load()
-    logs.set_up(settings)
+    logs.set_up(quiet(settings))
     with bar("Trying", 2 * _size(source), is_bytes=True) as advance:
         drilled = await drill(source, settings, events=events, advance=advance)
     facts = {"file": str(source), **_facts(drilled.manifest), "opened": drilled.opened, "folded": drilled.folded}
