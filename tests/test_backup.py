@@ -49,7 +49,8 @@ def _rows(tx: sa.Connection, table: sa.Table) -> list[dict[str, Any]]:
 
 def files(settings: Settings) -> dict[str, bytes]:
     folders = (settings.recordings_dir, settings.bodies_dir, *settings.spool_dirs)
-    return {path.name: path.read_bytes() for folder in folders for path in folder.glob("*") if path.is_file()}
+    kept = [path for folder in folders for path in folder.glob("*") if path.is_file() and path.name != "ballast"]
+    return {path.name: path.read_bytes() for path in kept}
 
 
 @pytest.fixture
