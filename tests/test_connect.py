@@ -417,6 +417,50 @@ async def test_what_elevenlabs_does_not_let_go_of_is_named_and_can_be_undone_lat
     assert {} == twin.desk.workspace.tools
 
 
+@on_sqlite
+async def test_a_webhook_made_by_hand_is_used_and_left_as_it_was(
+    twin: Twin, offhook: Offhook, acme: NewOrganization, database: Database
+) -> None:
+    id, secret = await twin.hook(f"{PUBLIC}/api/webhook/elevenlabs?org={acme.id}")
+    assert 0 == (await offhook("org", "rotate", "Acme", "webhook-secret", "--value", secret)).code
+    newest = (await database.read(organizations.secrets_of, acme.id))[0]
+    await database.write(organizations.stamp_used, {newest.id: time.time()})
+    before = shape(twin)
+    assert 0 == (await offhook("connect", "Acme", "--api-key", KEY, "--yes")).code
+    [webhook] = twin.desk.workspace.webhooks.values()
+    assert (id, True) == (webhook.id, webhook.is_retried)
+    assert "Nothing is to be changed" in (await offhook("connect", "Acme")).out
+    assert 0 == (await offhook("disconnect", "Acme", "--yes")).code
+    assert before == shape(twin)
+
+
+@on_sqlite
+async def test_a_person_is_asked_for_the_key_and_before_anything_is_changed(
+    twin: Twin, offhook: Offhook, acme: NewOrganization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, answers = shape(twin), ["n", "y"]
+    monkeypatch.setattr("sys.stdin", mock.Mock(isatty=lambda: True))
+    monkeypatch.setattr("getpass.getpass", lambda prompt: f" {KEY}\n")
+    monkeypatch.setattr("builtins.input", lambda prompt: answers.pop(0))
+    declined = await offhook("connect", "Acme")
+    assert (2, "offhook: Nothing was changed.\n") == (declined.code, declined.err)
+    assert before == shape(twin)
+    assert 0 == (await offhook("connect", "Acme")).code
+    assert 7 == len(twin.desk.workspace.tools)
+
+
+@on_sqlite
+async def test_further_agents_are_added_to_those_that_are_connected(
+    twin: Twin, offhook: Offhook, acme: NewOrganization
+) -> None:
+    one, two = an_agent(twin), an_agent(twin, 1)
+    assert 0 == (await offhook("connect", "Acme", "--api-key", KEY, "--yes", "--agents", one["agent_id"])).code
+    assert [] == prompt_of(two)["tool_ids"]
+    ended = await offhook("connect", "Acme", "--yes", "--json", "--agents", two["name"])
+    assert [one["agent_id"], two["agent_id"]] == ended.json["agent_ids"]
+    assert 7 == len(prompt_of(an_agent(twin, 1))["tool_ids"])
+
+
 # What is said
 
 
