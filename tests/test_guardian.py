@@ -5,7 +5,7 @@ import copy
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -281,6 +281,11 @@ async def test_silence_and_calls_that_no_webhook_brought_are_found(watched: Watc
     day = {"org_id": watched.org.id, "theirs": 10, "ours": 10, "absent": 0, "updated_at": now}
     today = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
     await watched.insert(balances, {**day, "day": today, "fetched": 4}, {**day, "day": "2020-01-01", "fetched": 9})
+    assert {} == await watched.found(), "it has just been connected"
+    await watched.database.write(workspaces.forget, watched.org.id)
+    watched.clock.now -= 3 * 86_400
+    await watched.connect(KEY)
+    watched.clock.now += 3 * 86_400
     assert {"deliveries_missing": "warning"} == await watched.found()
 
 
@@ -398,23 +403,50 @@ async def test_strangers_make_no_streak(api: Api) -> None:
 # By hand
 
 
-async def test_by_hand_one_is_told_what_is_wrong_and_the_exit_code_says_whether(
-    watched: Watched, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def by_hand(watched: Watched, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[int]]:
+    """`await by_hand("guardian", "Acme Corp")`: the exit code of a command, typed beside the twin."""
     for name in ("data_dir", "database_url", "secret_key"):
         monkeypatch.setenv(f"OFFHOOK_{name.upper()}", str(getattr(settings, name)))
     monkeypatch.setenv("OFFHOOK_ELEVENLABS_URL", watched.twin.url)
     monkeypatch.setenv("OFFHOOK_PUBLIC_URL", URL)
-    assert 0 == await asyncio.to_thread(run, ["guardian", "Acme Corp"])
+
+    async def typed(*words: str) -> int:
+        return await asyncio.to_thread(run, words)
+
+    return typed
+
+
+async def test_what_connect_has_set_up_is_well_and_what_it_shall_mend_it_mends(
+    watched: Watched, by_hand: Callable[..., Awaitable[int]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    await watched.database.write(workspaces.forget, watched.org.id)
+    watched.workspace.webhooks, watched.workspace.settings = {}, {"webhooks": {}}
+    connect = ("connect", "Acme Corp", "--api-key", KEY, "--repair", "--yes")
+    assert 0 == await by_hand(*connect), capsys.readouterr().err
+    assert 0 == await by_hand("guardian", "Acme Corp"), capsys.readouterr().out
+    for harms in ((switched_off, without_retries, without_audio, asked_elsewhere, not_asked), (unhooked,)):
+        for harm in harms:
+            harm(watched)
+        assert 1 == await by_hand("guardian", "Acme Corp")
+        assert len(harms) == capsys.readouterr().out.count("`offhook connect")
+        assert 0 == await by_hand(*connect)
+        assert 0 == await by_hand("guardian", "Acme Corp"), capsys.readouterr().out
+
+
+async def test_by_hand_one_is_told_what_is_wrong_and_the_exit_code_says_whether(
+    watched: Watched, by_hand: Callable[..., Awaitable[int]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 0 == await by_hand("guardian", "Acme Corp")
     assert "Nothing is wrong with Acme Corp.\n" == capsys.readouterr().out
     led_astray(watched)
-    assert 1 == await asyncio.to_thread(run, ["guardian", "Acme Corp", "--json"])
+    assert 1 == await by_hand("guardian", "Acme Corp", "--json")
     (finding,) = json.loads(capsys.readouterr().out)
     assert ("webhook_url_wrong", "error", watched.hook.url) == (
         finding["code"], finding["severity"], finding["details"]["found"],
     )  # fmt: skip
-    assert 1 == await asyncio.to_thread(run, ["guardian", watched.org.id])
+    assert 1 == await by_hand("guardian", watched.org.id)
     assert f"offhook connect {watched.org.id} --repair" in capsys.readouterr().out
     await watched.database.write(workspaces.forget, watched.org.id)
-    assert 0 == await asyncio.to_thread(run, ["guardian", "Acme Corp"])
+    assert 0 == await by_hand("guardian", "Acme Corp")
     assert "not connected" in capsys.readouterr().out

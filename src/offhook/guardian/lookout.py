@@ -54,11 +54,13 @@ class Lookout:
         """Look, and keep what was found; Unavailable when the database does not answer."""
         connected = await self._connected(org_id)
         there = await self._at_elevenlabs(connected) if connected else Seen(AT_ELEVENLABS, [])
-        here = await self._in_our_calls(org_id)
+        here = await self._in_our_calls(org_id, connected)
         return await self.keep(org_id, Seen({*there.codes, *here.codes}, [*there.findings, *here.findings]))
 
     async def keep(self, org_id: str, seen: Seen) -> Change:
-        """Write down what was found and what is over, and have it told."""
+        """Write down what was found and what is over, and have it told. Where all is well nothing is written."""
+        if not seen.findings and await self._database.read(warnings.is_clear, org_id):
+            return Change([], [])
         return await self._database.write(_kept, org_id, seen, self._now(), is_telling=self._is_telling)
 
     async def _connected(self, org_id: str) -> Connected | None:
@@ -111,14 +113,15 @@ class Lookout:
 
     # Here
 
-    async def _in_our_calls(self, org_id: str) -> Seen:
+    async def _in_our_calls(self, org_id: str, connected: Connected | None) -> Seen:
         now = self._now()
-        by_hour = await self._database.read(warnings.calls_by_hour, org_id, now - LOOK_BACK_S)
-        silence = unusual_silence(by_hour, now)
-        yesterday = f"{datetime.fromtimestamp(now - verdict.DAY_S, UTC):%Y-%m-%d}"
-        undelivered = await self._database.read(warnings.undelivered, org_id, yesterday)
-        found = verdict.of_undelivered(*undelivered)
-        return Seen(IN_OUR_CALLS, [*found, verdict.of_silence(silence)] if silence else found)
+        silence = unusual_silence(await self._database.read(warnings.calls_by_hour, org_id, now - LOOK_BACK_S), now)
+        found = [verdict.of_silence(silence)] if silence else []
+        if connected is not None:
+            # What was said before it was connected could only be fetched.
+            since = _day(max(now, connected.created_at + 2 * verdict.DAY_S) - verdict.DAY_S)
+            found += verdict.of_undelivered(*await self._database.read(warnings.undelivered, org_id, since))
+        return Seen(IN_OUR_CALLS, found)
 
 
 def _kept(tx: sa.Connection, org_id: str, seen: Seen, now: float, *, is_telling: bool) -> Change:
@@ -130,6 +133,10 @@ def _kept(tx: sa.Connection, org_id: str, seen: Seen, now: float, *, is_telling:
         wishes = alerts_for([*untold, *change.begun], change.over, name=_name(tx, org_id))
         effects.want(tx, wishes, now)
     return change
+
+
+def _day(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
 
 
 def _name(tx: sa.Connection, org_id: str) -> str:

@@ -102,10 +102,8 @@ class Guardian:
 
     async def _keep_streak(self, org_id: str) -> None:
         streak = self._streaks.long().get(org_id)
-        if streak is not None:
-            _say(org_id, await self._lookout.keep(org_id, Seen(AT_OUR_DOOR, [verdict.of_streak(streak)])))
-        elif any([await self._database.read(warnings.get, org_id, code) for code in AT_OUR_DOOR]):
-            _say(org_id, await self._lookout.keep(org_id, Seen(AT_OUR_DOOR, [])))
+        findings = [verdict.of_streak(streak)] if streak is not None else []
+        _say(org_id, await self._lookout.keep(org_id, Seen(AT_OUR_DOOR, findings)))
 
 
 def _say(org_id: str, change: Change) -> None:

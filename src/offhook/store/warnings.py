@@ -65,6 +65,11 @@ def get(tx: sa.Connection, org_id: str, code: str) -> Standing | None:
     return next((one for one in _rows(tx, org_id) if one.code == code), None)
 
 
+def is_clear(tx: sa.Connection, org_id: str) -> bool:
+    """Whether nothing is on file, not even something watched."""
+    return tx.execute(sa.select(warnings.c.code).where(warnings.c.org_id == org_id).limit(1)).first() is None
+
+
 def stamp_told(tx: sa.Connection, org_id: str, code: str, since: float, now: float) -> None:
     """Somebody was alerted to the one that began at *since*."""
     this = warnings.c.org_id == org_id, warnings.c.code == code, warnings.c.since == since
