@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from offhook import events
 from offhook.cli import replays
+from offhook.cli.installation import Installation
+from offhook.errors import Mistake
 from offhook.events import Event
 from offhook.ledger import Kind, Ledger
 from offhook.projection.projector import Projector
@@ -198,6 +201,24 @@ async def test_a_dry_run_tells_what_still_cannot_be_read(api: Api, refolding: Re
 
 
 # Replaying
+
+
+async def test_an_unassigned_event_goes_to_the_one_organisation_that_has_registered_its_agent(api: Api) -> None:
+    deps = api.deps
+    here = Installation(deps.settings, deps.database, deps.keys)
+    other = await api.add_organization()
+    agent_id = payload(BOOKING)["data"]["agent_id"]
+    lost = event(payload(BOOKING), org_id=events.UNASSIGNED, status="unassigned", reason="Nobody can tell.")
+    await file(api, msgspec.structs.replace(lost, call_id=None))
+    chosen = Chosen(statuses=("unassigned",))
+    await deps.database.write(organizations.learn_agent, other.id, agent_id, None, 1.0)
+    with pytest.raises(Mistake, match="agent add"):
+        await replays.replayed_all(here, chosen, 0)
+    await deps.database.write(organizations.add_agent, api.org.id, agent_id, None, 2.0)
+    assert ["pending"] == [status for status, _ in (await replays.replayed_all(here, chosen, 0)).values()]
+    await Day(api).project()
+    assert [api.org.id] == [row["org_id"] for row in await rows(api, calls)]
+    assert [told(api, BOOKING).id] == [row["id"] for row in await rows(api, inbox)]
 
 
 async def test_a_missed_call_that_is_replayed_texts_nobody_again(api: Api) -> None:

@@ -54,7 +54,7 @@ async def restore(
         return
     print_facts((name, value) for name, value in facts.items() if name != "counts")
     print("Everything is back: `offhook doctor` looks at it, `offhook serve` starts it.")
-    if not manifest.head.is_with_key and not settings.secret_key:
+    if not settings.secret_key and not (settings.data_dir / "secret.key").exists():
         print(
             f"Put the key {_keys(manifest)} into {settings.data_dir / 'secret.key'}, or set OFFHOOK_SECRET_KEY, first."
         )

@@ -124,7 +124,7 @@ async def replay(
         chosen = await replays.chosen(here.database, which, is_all=all, statuses=status, type=type, since=since)
         if dry_run:
             return await _show_difference(here, chosen, json=json)
-        outcomes = await replays.replayed(here.database, chosen, wait)
+        outcomes = await replays.replayed_all(here, chosen, wait)
     if json:
         print_json([{"id": one, "status": status, "reason": reason} for one, (status, reason) in outcomes.items()])
     else:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, get_args
 
+import msgspec
 import sqlalchemy as sa
 
 from offhook.cli.installation import Installation
@@ -15,7 +16,7 @@ from offhook.cli.terminal import plain, print_facts
 from offhook.cli.typed import a_duration
 from offhook.directory import Directory
 from offhook.errors import Mistake
-from offhook.events import ASIDES, Status
+from offhook.events import ASIDES, Event, Status, call_id, event_id
 from offhook.projection.refolding import Refolding, Step
 from offhook.store import events, organizations
 from offhook.store.database import Database
@@ -25,6 +26,7 @@ from offhook.voice.parts import Folders
 
 MOST_SHOWN = 200  #: rows of a difference; the rest is counted
 
+_CLAIMED_TOGETHER = 50
 _BATCH = 200  #: events sent back together: what is live waits behind them for a second at most
 _UNDER_WAY = 100  #: of those before, that may still wait when the next are sent
 _LOOK_EVERY_S = 0.1
@@ -61,8 +63,6 @@ def _statuses(words: str | None) -> tuple[Status, ...]:
     for word in typed:
         if word not in known:
             raise Mistake(f"{word!r} is no status: there are {', '.join(known)}.")
-    if typed == ("unassigned",):
-        raise Mistake("Unassigned events belong to no organisation yet, so there is nothing to make of them.")
     return tuple(status for status in known if status in typed)
 
 
@@ -87,7 +87,66 @@ def _named(rows: Sequence[sa.Row[Any]], which: Sequence[str]) -> tuple[str, ...]
     return tuple(found)
 
 
+# Whose they are
+
+_NOBODYS = (
+    "Unassigned events belong to no organisation yet, and none of them names an agent that exactly one organisation has "
+    "registered: `offhook agent add ORG AGENT_ID` registers one."
+)
+
+
+async def claimed(here: Installation, chosen: Chosen) -> list[str]:
+    """Give unassigned events to the one organisation that has registered their agent since; their new ids.
+
+    Of *chosen* organisation, type and time count: where an organisation is named, only what is its own.
+    """
+    ids: list[str] = []
+    after_seq = 0
+    while rows := await here.database.read(events.unassigned, after_seq, _CLAIMED_TOGETHER):
+        for row in rows:
+            owners = await here.database.read(organizations.registered_by, row.agent_id or "")
+            if len(owners) == 1 and _is_meant(chosen, row, owners[0]):
+                event = _given(events.opened(events.event_of(row), here.keys), owners[0])
+                await here.database.write(events.assign, row.id, events.sealed(event, here.keys))
+                ids.append(event.id)
+        after_seq = rows[-1].seq
+    return ids
+
+
+def _is_meant(chosen: Chosen, row: sa.Row[Any], owner: str) -> bool:
+    is_in_time = chosen.since is None or row.received_at >= chosen.since
+    return chosen.org_id in (None, owner) and chosen.type in (None, row.type) and is_in_time
+
+
+def _given(event: Event, org_id: str) -> Event:
+    return msgspec.structs.replace(
+        event,
+        id=event_id(org_id, event.sha256),
+        org_id=org_id,
+        call_id=call_id(org_id, event.conversation_id or ""),
+        status="pending",
+        reason=None,
+    )
+
+
 # Replaying
+
+
+async def replayed_all(here: Installation, chosen: Chosen, wait_s: float) -> dict[str, Standing]:
+    """The same as `replayed`, and of those that are unassigned what has found its organisation. Mistake when that is all that
+    was asked for, and nothing has."""
+    if "unassigned" not in chosen.statuses:
+        return await replayed(here.database, chosen, wait_s)
+    others = tuple(status for status in chosen.statuses if status != "unassigned")
+    ids = await claimed(here, chosen)
+    if not ids and not others:
+        raise Mistake(_NOBODYS)
+    outcomes: dict[str, Standing] = {}
+    for begin in range(0, len(ids), _BATCH):
+        outcomes |= await replayed(here.database, Chosen(ids=tuple(ids[begin : begin + _BATCH])), wait_s)
+    if others:
+        outcomes |= await replayed(here.database, msgspec.structs.replace(chosen, statuses=others), wait_s)
+    return outcomes
 
 
 async def replayed(database: Database, chosen: Chosen, wait_s: float) -> dict[str, Standing]:

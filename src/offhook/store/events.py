@@ -165,6 +165,18 @@ def whole(tx: sa.Connection, ids: Collection[str]) -> Sequence[sa.Row[Any]]:
     return tx.execute(sa.select(events).where(events.c.id.in_(ids)).order_by(events.c.seq)).all()
 
 
+def unassigned(tx: sa.Connection, after_seq: int, limit: int) -> Sequence[sa.Row[Any]]:
+    """Whole rows of the next events of conversations that belong to no organisation yet."""
+    wanted = events.c.status == "unassigned", events.c.conversation_id.is_not(None), events.c.seq > after_seq
+    return tx.execute(sa.select(events).where(*wanted).order_by(events.c.seq).limit(limit)).all()
+
+
+def assign(tx: sa.Connection, id: str, event: Event) -> None:
+    """File *event* (sealed), which is the unassigned one of that *id* under the organisation that it belongs to."""
+    add(tx, event)
+    tx.execute(events.delete().where(events.c.id == id, events.c.status == "unassigned"))
+
+
 def set_status(tx: sa.Connection, ids: Collection[str], status: Status, reason: str | None = None) -> None:
     tx.execute(events.update().where(events.c.id.in_(ids)).values(status=status, reason=reason))
 

@@ -120,6 +120,12 @@ def _raise_version(tx: sa.Connection) -> None:
     tx.execute(sa.update(directory_version).values(version=directory_version.c.version + 1))
 
 
+def registered_by(tx: sa.Connection, agent_id: str) -> Sequence[str]:
+    """The organisations that registered the agent; not those that only sent events in its name."""
+    registered = agents.c.agent_id == agent_id, agents.c.is_learnt.is_(False)
+    return tx.execute(sa.select(agents.c.org_id).where(*registered)).scalars().all()
+
+
 # Organisations
 
 
