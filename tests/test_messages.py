@@ -47,6 +47,12 @@ class NoFetching:
     fetch_recording = None
 
 
+class NoReconcile:
+    """With ElevenLabs."""
+
+    go_round = None
+
+
 class NoGuardian:
     """To look and to tell."""
 
@@ -96,8 +102,8 @@ class House:
         await self.wish(wish)
 
     def ledger(self) -> Ledger:
-        texts = kinds(cast(Any, NoFetching), self.messages, cast(Any, NoGuardian))
-        del texts["guard"]
+        texts = kinds(cast(Any, NoFetching), self.messages, cast(Any, NoGuardian), cast(Any, NoReconcile))
+        del texts["guard"], texts["reconcile"]
         return Ledger(self.deps.database, texts, lambda: self.now)
 
     async def work(self, workers: int = 1) -> None:

@@ -24,6 +24,7 @@ from offhook.logs import log
 from offhook.messages import Messages
 from offhook.personalization import Personalization
 from offhook.projection.projector import Projector
+from offhook.reconcile.rounds import Reconcile
 from offhook.refusals import Refusals
 from offhook.routes import Entrance, doors
 from offhook.sealing import KeyRing
@@ -174,6 +175,7 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
         database, keys, folders, inbox, now, reach=settings.reach, limit_bytes=settings.recording_limit_mib * _MIB
     )
     messages = Messages(database, directory, provider_named(settings.sms), now, public_url=settings.public_url)
+    reconcile = Reconcile(settings, database, keys, directory, inbox, now)
     streaks = Streaks()
     lookout = Lookout(
         database,
@@ -201,7 +203,7 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
         tools=Tools(database, directory, contexts, messages, inbox, now=now),
         projector=Projector(database, keys, directory, contexts, folders, now),
         messages=messages,
-        ledger=Ledger(database, kinds(fetching, messages, guardian), now, is_alone=settings.is_sqlite),
+        ledger=Ledger(database, kinds(fetching, messages, guardian, reconcile), now, is_alone=settings.is_sqlite),
         guardian=guardian,
         refusals=Refusals(),
         streaks=streaks,

@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from starlette.requests import Request
@@ -20,16 +20,22 @@ from offhook.disks import Disk
 from offhook.errors import Unavailable
 from offhook.guardian import verdict
 from offhook.spool import Spool
-from offhook.store import warnings
+from offhook.store import balances, warnings
 from offhook.store.warnings import Finding, Standing
 
 _LOOK_S = 1.0
+_RECENT_S = 7 * 86_400.0  #: absences of calls that began before are no news
 
 _pending = Gauge("offhook_events_pending", "Events that wait for their projection")
 _due = Gauge("offhook_effects_due", "Effects that wait for their time, or for a worker")
 _dead = Gauge("offhook_effects_dead", "Effects that were given up")
 _overdue_s = Gauge("offhook_effects_overdue_seconds", "For how long the effect that is most overdue has been")
 _warnings = Gauge("offhook_warnings", "What the guardian found and is still so", ("code", "severity"))
+_organizations = Gauge(
+    "offhook_reconcile_organizations",
+    "Connected organisations, by how they stand with what ElevenLabs knows",
+    ["state"],
+)
 _spooled = Gauge("offhook_events_spooled", "Events that wait in the spool for the database")
 
 
@@ -48,7 +54,22 @@ async def ready(request: Request) -> Response:
 async def report(request: Request) -> Response:
     """How it stands, for people and monitors; always 200 while the process can say it. No secret, no payload."""
     deps: Deps = request.app.state.deps
-    return JSONResponse({**await asyncio.to_thread(_of_this_process, deps), **await _of_the_database(deps)})
+    reconciled = await _reconciled(deps)
+    worst = next((state for state, count in reconciled.items() if count), None)
+    facts = {**await asyncio.to_thread(_of_this_process, deps), **await _of_the_database(deps)}
+    return JSONResponse({**facts, "reconcile": {"worst": worst, "organizations": reconciled}})
+
+
+async def _reconciled(deps: Deps) -> dict[str, int]:
+    """How many organisations stand how with what ElevenLabs knows; none when the database does not answer."""
+    now = deps.now()
+    recently = f"{datetime.fromtimestamp(now - _RECENT_S, UTC):%Y-%m-%d}"
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            states = await deps.database.read(balances.states, now, recently)
+    except (Unavailable, TimeoutError):
+        return {}
+    return {state: sum(one == state for one in states.values()) for state in get_args(balances.State)}
 
 
 async def metrics(request: Request) -> Response:
@@ -63,6 +84,8 @@ async def metrics(request: Request) -> Response:
     _warnings.clear()
     for (code, severity), count in Counter((one["code"], one["severity"]) for one in known["warnings"]).items():
         _warnings.labels(code, severity).set(count)
+    for state, count in (await _reconciled(deps)).items():
+        _organizations.labels(state).set(count)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -117,6 +117,24 @@ Examples:
 All of it is checked before anything is written, and nothing is overwritten.
 """
 
+_RECONCILE_EXAMPLES = """\
+Examples:
+  offhook reconcile Acme
+  offhook reconcile Acme --since 7d --dry-run
+  offhook reconcile Acme --json
+
+The server does it by itself every 15 minutes. With --since, what was given up
+is asked for once more, too. Exit code 1 when something is absent.
+"""
+_BALANCE_EXAMPLES = """\
+Examples:
+  offhook balance Acme
+  offhook balance Acme --since 7d --json
+
+"here" counts calls that are here whole, with their recording where they have
+one; what is absent has a reason.
+"""
+
 
 _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings its examples, a group has its own
     ("serve", "offhook.cli.serving:serve", "Run the server: webhooks, API, projection, effects.", _SERVE_EXAMPLES),
@@ -136,6 +154,8 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("staff", "offhook.cli.staff:app", "The people to whom an agent may hand a call over.", None),
     ("events", "offhook.cli.events:app", "List, show and replay what came in.", None),
     ("spool", "offhook.cli.spool:app", "Events that wait for the database.", None),
+    ("reconcile", "offhook.cli.reconcile:reconcile", "Fetch what no webhook brought, now.", _RECONCILE_EXAMPLES),
+    ("balance", "offhook.cli.reconcile:balance", "What ElevenLabs knows, and what is here.", _BALANCE_EXAMPLES),
     ("verify", "offhook.cli.verify:verify", "Say why a signature does not match.", _VERIFY_EXAMPLES),
     ("doctor", "offhook.cli.doctor:doctor", "Check what a running installation needs.", _DOCTOR_EXAMPLE),
     ("guardian", "offhook.cli.guardian:guardian", "Look whether calls arrive.", _GUARDIAN_EXAMPLES),

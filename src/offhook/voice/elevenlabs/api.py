@@ -46,6 +46,10 @@ class ElevenLabs:
         """The JSON at *path*, "/v1/..."."""
         return (await self._asked("GET", path, params=query)).json()
 
+    async def read(self, path: str) -> bytes:
+        """What is at *path*, as it came."""
+        return (await self._asked("GET", path)).content
+
     async def post(self, path: str, body: Any) -> Any:
         return (await self._asked("POST", path, json=body)).json()
 
@@ -72,6 +76,20 @@ class ElevenLabs:
 
     async def stream(self, path: str) -> AsyncIterator[bytes]:
         """The bytes at *path*, piece by piece. What breaks off in the middle is TryLater."""
+        for wait_s in (*_WAITS_S, None):
+            has_begun = False
+            try:
+                async for piece in self._streamed_once(path):
+                    has_begun = True
+                    yield piece
+                return
+            except TryLater as error:
+                wait_s = _patience(error, wait_s)
+                if has_begun or wait_s is None:
+                    raise
+                await asyncio.sleep(wait_s)
+
+    async def _streamed_once(self, path: str) -> AsyncIterator[bytes]:
         try:
             async with self._client.stream("GET", path) as answer:
                 if not answer.is_success:
