@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from offhook import alerts
+from offhook import alerts, app
 from offhook.cli import run
 from offhook.errors import Mistake
 from offhook.guardian.lookout import Lookout
@@ -398,6 +398,25 @@ async def test_strangers_make_no_streak(api: Api) -> None:
         await knock(api, org_id="b" * 24)
         await api.client_with(None).post(DOOR, content=b"{}", params={"org": api.org.id})
     assert {} == api.deps.streaks.long()
+
+
+async def test_a_server_at_work_looks_by_itself_and_tells_what_its_own_door_does(
+    settings: Settings, service: Service
+) -> None:
+    wanted = settings.model_copy(update={"alert_url": f"json://127.0.0.1:{service.server_port}/alerts"})
+    async with app.house(wanted, is_server=True) as deps, asyncio.timeout(20):
+        api = Api(deps)
+        await deps.database.write(organizations.create, deps.keys, api.org, deps.now())
+        await deps.directory.refresh()
+        for _ in range(3):
+            assert 401 == await knock(api, secret="wsec_of_before")
+        rounds: list[str | None] = [None]
+        while not service.taken or rounds[0] is None:
+            await asyncio.sleep(0.05)
+            rounds = [row.outcome for row in (await deps.database.read(effects.page, None, kind="guard"))[0]] or [None]
+        await api.client.aclose()
+    assert [("offhook: Acme Corp: answers_failing", "warning")] == told(service)
+    assert ["looked at"] == [outcome[2:] for outcome in rounds if outcome]
 
 
 # By hand
