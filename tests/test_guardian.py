@@ -340,11 +340,13 @@ async def test_what_becomes_worse_is_told_again(watched: Watched, service: Servi
     assert ["warning", "failure"] == [type for _, type in told(service)]
 
 
-def test_alerts_that_cannot_be_had_are_said_at_the_start_without_their_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alerts_that_cannot_be_had_are_said_at_the_start_without_their_address(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     assert None is alerts.opened("")
     with pytest.raises(Mistake, match="OFFHOOK_ALERT_URL cannot be used") as unknown:
         alerts.opened("nosuchservice://s3cret")
-    assert "s3cret" not in unknown.value.message
+    assert "s3cret" not in unknown.value.message + caplog.text
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(Mistake, match=r"pip install 'offhook\[apprise\]'"):
         alerts.opened("json://127.0.0.1/s3cret")

@@ -4,7 +4,10 @@ https://github.com/caronc/apprise/wiki, read 2026-11. Its address holds the serv
 """
 
 import asyncio
+import contextlib
 import importlib
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 from offhook.errors import Mistake, TryLater
@@ -40,6 +43,19 @@ def opened(url: str) -> Alerts | None:
             "OFFHOOK_ALERT_URL needs the package apprise: install it with pip install 'offhook[apprise]'."
         ) from None
     service = apprise.Apprise()
-    if not service.add(url):
+    with _silent():
+        is_known = service.add(url)
+    if not is_known:
         raise Mistake("OFFHOOK_ALERT_URL cannot be used: write an Apprise address, such as mailto:// or ntfy:// ones.")
     return Alerts(service)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Apprise logs an address that it cannot use, key and all."""
+    logger = logging.getLogger("apprise")
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
