@@ -21,6 +21,7 @@ from offhook.store.database import Database
 from offhook.store.engine import open_database
 from tests.beside import an_organization
 from tests.services import Missing, Postgresql, Redis, Server
+from tests.twins import Twin, served_twin
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 _SERVERS = pytest.StashKey[list[Server]]()
@@ -34,6 +35,7 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     drawn = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], drawn])
+    os.environ.setdefault("OFFHOOK_BALLAST_MIB", "0")  # hundreds of data directories at 64 MiB each would fill a disk
 
 
 def _absent(sentence: str) -> NoReturn:
@@ -221,6 +223,13 @@ def _blame(request: pytest.FixtureRequest, server: Server) -> None:
 def server(start_server: Callable[..., Server]) -> Server:
     """`offhook serve` on SQLite with its defaults."""
     return start_server()
+
+
+@pytest.fixture
+async def twin() -> AsyncIterator[Twin]:
+    """An offline ElevenLabs."""
+    async with served_twin() as twin:
+        yield twin
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ class Process:
         self._command = command
         self._user = user
         self._env = env
+        self.inherited: tuple[int, ...] = ()  #: descriptors that it gets from us
         self._popen: subprocess.Popen[bytes] | None = None
         self.log_path = log_path
 
@@ -74,7 +75,7 @@ class Process:
         with self.log_path.open("ab") as log:
             self._popen = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env,
-                cwd=self.log_path.parent, **as_user(self._user),
+                cwd=self.log_path.parent, pass_fds=self.inherited, **as_user(self._user),
             )  # fmt: skip
         _remember(self._popen.pid)
         self._wait_until_ready()
@@ -259,6 +260,7 @@ class Server(Process):
             "OFFHOOK_REDIS_URL": redis_url,
             "OFFHOOK_SECRET_KEY": secret_key,
             "OFFHOOK_PUBLIC_URL": self.base_url,
+            "OFFHOOK_BALLAST_MIB": "0",
             **(env or {}),
         }
         bare = {name: value for name, value in os.environ.items() if not name.startswith("OFFHOOK_")}

@@ -1,5 +1,6 @@
 """offhook doctor: what is wrong is found, on real databases that were made wrong, and said with what to do."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -65,6 +66,26 @@ async def test_a_late_spool_and_a_damaged_file_are_said(healthy: Settings) -> No
     assert ["error", "warning"] == found
 
 
+async def test_a_spool_folder_that_takes_nothing_is_said_and_so_is_ballast_that_a_full_disk_took(
+    healthy: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = healthy.spool_dirs
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 30, (1 << 30) - 100, 100))
+    wanting = healthy.model_copy(update={"ballast_mib": 64})
+    found = [one.finding for one in await examine(wanting) if one.check == "spool" and one.level == "error"]
+    assert [f"The ballast of {folder} is released: its disk is full, and recordings may be refused."] == found
+    (folder / "ballast").write_bytes(b"room")
+    assert "error" not in [one.level for one in await examine(wanting) if one.check == "spool"]
+
+    def failing(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    found = [one.finding for one in await examine(healthy) if one.check == "spool" and one.level == "error"]
+    assert [f"{folder} takes nothing: Input/output error."] == found
+    assert ["ballast"] == [left.name for left in folder.iterdir()]
+
+
 async def test_a_key_that_is_missing_is_said_and_an_older_one_is_needed(healthy: Settings) -> None:
     other = new_key_text()
     lost = await examine(healthy.model_copy(update={"secret_key": other}))
@@ -102,7 +123,7 @@ async def test_redis_answers(healthy: Settings, redis_url: str) -> None:
 def test_a_disk_that_fills_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, percent: int, level: str) -> None:
     usage = shutil._ntuple_diskusage(1000, percent * 10, 1000 - percent * 10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    (found,) = doctor._disks([tmp_path])
+    (found,) = doctor._disks({"data": tmp_path})
     assert level == found.level
 
 

@@ -169,6 +169,46 @@ async def test_a_schedule_puts_itself_back(database: Database, clock: Clock) -> 
     assert 3 == len(rounds)
 
 
+async def test_a_schedules_rounds_come_a_little_early_by_chance(database: Database, clock: Clock) -> None:
+    async def act(effect: Effect) -> Outcome:
+        return DONE
+
+    await brought_about(ledger_of(database, clock, act, every_s=3600, jitter=0.1))
+    wait_s = (await row_of(database, "")).due_at - clock()
+    assert 0.9 * 3600 <= wait_s < 3600
+
+
+async def test_a_schedule_is_nothing_that_waits(database: Database, clock: Clock) -> None:
+    async def act(effect: Effect) -> Outcome:
+        return DONE
+
+    await brought_about(ledger_of(database, clock, act, every_s=3600))
+    assert {} == (await database.read(effects.standing)).by_status
+
+
+async def test_what_hangs_keeps_busy_only_as_many_hands_as_its_kind_has(database: Database, clock: Clock) -> None:
+    begun: Counter[str] = Counter()
+    may_end = asyncio.Event()
+
+    async def hang(effect: Effect) -> Outcome:
+        begun["alert"] += 1
+        await may_end.wait()
+        return DONE
+
+    async def act(effect: Effect) -> Outcome:
+        begun["text"] += 1
+        if begun["text"] == 30:
+            may_end.set()
+            assert 2 == begun["alert"]
+        return DONE
+
+    wishes = [Wish(kind="alert", key=str(n)) for n in range(20)] + [Wish(kind="text", key=str(n)) for n in range(30)]
+    await database.write(effects.want, wishes, clock())
+    await brought_about(Ledger(database, {"alert": Kind(hang, hands=2), "text": Kind(act)}, clock))
+    assert {"alert": 20, "text": 30} == begun
+    assert {"done": 50} == (await database.read(effects.standing)).by_status
+
+
 async def test_what_is_in_hand_at_a_stop_is_handed_back_and_costs_no_attempt(
     database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

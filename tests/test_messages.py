@@ -47,6 +47,18 @@ class NoFetching:
     fetch_recording = None
 
 
+class NoReconcile:
+    """With ElevenLabs."""
+
+    go_round = None
+
+
+class NoGuardian:
+    """To look and to tell."""
+
+    guard = tell = None
+
+
 class House:
     """A house without a worker, and an organisation in Canada; the clock goes when it is told to."""
 
@@ -90,7 +102,9 @@ class House:
         await self.wish(wish)
 
     def ledger(self) -> Ledger:
-        return Ledger(self.deps.database, kinds(cast(Any, NoFetching), self.messages), lambda: self.now)
+        texts = kinds(cast(Any, NoFetching), self.messages, cast(Any, NoGuardian), cast(Any, NoReconcile))
+        del texts["guard"], texts["reconcile"]
+        return Ledger(self.deps.database, texts, lambda: self.now)
 
     async def work(self, workers: int = 1) -> None:
         """Until nothing is due."""

@@ -3,29 +3,21 @@
 import asyncio
 import hashlib
 import json
-import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from typing import Any
 
-import httpx
 import pytest
-import uvicorn
-from elevenlabs import AsyncElevenLabs, WebhookHmacSettings
+from elevenlabs import AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.twin.api import Desk, build
-from offhook.twin.clock import Clock
-from offhook.twin.postman import Postman
 from offhook.twin.rules import GRACE_S, Standing, after_answer, retry_wait_s
-from offhook.twin.workspace import Workspace
 from offhook.voice.elevenlabs.signature import Prover, read_signature
-
-KEY = "twin-key"
+from tests.twins import KEY, Twin
 
 
 class Receiver:
@@ -74,61 +66,11 @@ class Receiver:
         return sorted(json.loads(body).get("type", "personalization") for _, body in self.came)
 
 
-class Twin:
-    def __init__(self, url: str, desk: Desk) -> None:
-        self.url = url
-        self.desk = desk
-        self.sdk = AsyncElevenLabs(base_url=url, api_key=KEY, timeout=10)
-        self.http = httpx.AsyncClient(base_url=url)
-
-    async def hook(self, url: str, **changes: Any) -> tuple[str, str]:
-        """A webhook of the workspace for all its events: its id and secret."""
-        made = await self.sdk.webhooks.create(settings=WebhookHmacSettings(name="offhook", webhook_url=url))
-        if changes:
-            await self.sdk.webhooks.update(made.webhook_id, is_disabled=False, name="offhook", **changes)
-        await self.sdk.conversational_ai.settings.update(webhooks={"post_call_webhook_id": made.webhook_id})
-        assert made.webhook_secret
-        return made.webhook_id, made.webhook_secret
-
-    async def place(self, calls: int = 1, seed: str = "0") -> list[str]:
-        answer = await self.http.post("/twin/calls", json={"calls": calls, "seed": seed})
-        ids: list[str] = answer.json()["conversation_ids"]
-        return ids
-
-    async def delivered(self) -> list[dict[str, Any]]:
-        """What was tried, once nothing is under way or waits."""
-        while True:
-            said = (await self.http.get("/twin/deliveries")).json()
-            if said["is_idle"]:
-                return list(said["deliveries"])
-            await asyncio.sleep(0.01)
-
-    async def turn(self, seconds: float) -> None:
-        await self.http.post("/twin/clock", json={"seconds": seconds})
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
     receiver.close()
-
-
-@pytest.fixture
-async def twin() -> AsyncIterator[Twin]:
-    clock = Clock()
-    workspace = Workspace(KEY, clock())
-    desk = Desk(workspace, clock, Postman(workspace, clock))
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(build(desk), log_level="warning"))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
-        await asyncio.sleep(0.01)
-    twin = Twin(f"http://127.0.0.1:{listener.getsockname()[1]}", desk)
-    yield twin
-    await twin.http.aclose()
-    server.should_exit = True
-    await serving
 
 
 async def test_the_sdk_pages_through_conversations_and_fetches_each_with_its_audio(twin: Twin) -> None:

@@ -1,31 +1,42 @@
 """The composition root: settings become stores, rooms and sockets."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.types import ASGIApp
 
-from offhook import api
+from offhook import alerts, api
 from offhook.contexts import Contexts
 from offhook.deps import Deps
 from offhook.directory import Directory
+from offhook.disks import FullnessWatch
 from offhook.effects import kinds
+from offhook.errors import Unavailable
 from offhook.fetching import Fetching
+from offhook.guardian.lookout import Lookout
+from offhook.guardian.rounds import Guardian
 from offhook.inbox import Inbox
 from offhook.ledger import Ledger
+from offhook.logs import log
 from offhook.messages import Messages
 from offhook.personalization import Personalization
 from offhook.projection.projector import Projector
+from offhook.reconcile.rounds import Reconcile
 from offhook.refusals import Refusals
 from offhook.routes import Entrance, doors
 from offhook.sealing import KeyRing
 from offhook.settings import Settings, read_settings
 from offhook.sms import provider_named
 from offhook.sms.twilio import TwilioSettings
+from offhook.snapshot import Snapshot
 from offhook.spool import Spool
 from offhook.store import migrations
+from offhook.store.database import Database
 from offhook.store.engine import open_database
+from offhook.streaks import Streaks
 from offhook.tools import Tools
 from offhook.voice.parts import Folders
 from offhook.webhooks.arrival import UnprovenQuota
@@ -36,6 +47,7 @@ from offhook.webhooks.requests import Senders
 from offhook.webhooks.tools import tool_doors
 from offhook.webhooks.twilio import TwilioDoor
 
+_LOOK_AT_DISKS_S = 1.0
 _MIB = 1 << 20
 _UNPROVEN_MEMORY_BYTES = 256 * _MIB  #: for all bodies that nobody has proven yet
 
@@ -46,13 +58,19 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
     keys = settings.key_ring()
     for folder in (settings.data_dir, settings.recordings_dir, settings.bodies_dir):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    await migrations.upgrade(settings)
-    deps = _furnished(settings, keys, is_server=is_server)
+    snapshot = None if settings.is_sqlite or not is_server else _snapshot(settings, keys)
+    deps = _furnished(settings, keys, snapshot, is_server=is_server)
     async with contextlib.AsyncExitStack() as stack:
-        for room in (deps.database, deps.directory, deps.contexts, deps.inbox):
+        await _open_database(deps.database, settings, may_wait=snapshot is not None and snapshot.path.exists())
+        stack.push_async_callback(deps.database.close)
+        for room in (deps.directory, deps.contexts, deps.inbox):
             await room.open()
             stack.push_async_callback(room.close)
+        stack.push_async_callback(_ended, asyncio.create_task(_look_after_disks(deps), name="disks"))
         stack.push_async_callback(deps.messages.close)
+        if is_server:
+            await deps.guardian.open()
+            stack.push_async_callback(deps.guardian.close)
         if with_worker:
             deps.inbox.on_filed.append(deps.projector.ring)
             deps.projector.on_kept.append(deps.ledger.ring)
@@ -61,6 +79,33 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
             await deps.projector.start()
             stack.push_async_callback(deps.projector.stop)
         yield deps
+
+
+async def _open_database(database: Database, settings: Settings, *, may_wait: bool) -> None:
+    """Open it, its tables up to date; where *may_wait*, a database that is away is opened once it is back."""
+    try:
+        await migrations.upgrade(settings)
+        await database.open()
+    except Unavailable as error:
+        if not may_wait:
+            raise
+        log.warning("database.away", reason=error.message)
+        database.open_later(partial(migrations.upgrade, settings))
+
+
+async def _look_after_disks(deps: Deps) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(deps.spool.look)
+            await asyncio.to_thread(deps.disks.look)
+        except Exception:  # who watches the disks must not end unnoticed
+            log.exception("disks.look_failed")
+        await asyncio.sleep(_LOOK_AT_DISKS_S)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def build(deps: Deps) -> tuple[ASGIApp, Filings]:
@@ -74,6 +119,7 @@ def build(deps: Deps) -> tuple[ASGIApp, Filings]:
         database=deps.database,
         inbox=deps.inbox,
         refusals=deps.refusals,
+        streaks=deps.streaks,
         quota=UnprovenQuota(
             disk_bytes=settings.unproven_quota_mib * _MIB,
             memory_bytes=max(_UNPROVEN_MEMORY_BYTES, 2 * settings.body_limit_mib * _MIB),
@@ -111,18 +157,35 @@ def build(deps: Deps) -> tuple[ASGIApp, Filings]:
     return Entrance(post_call, personalization, tools, framework), filings
 
 
-def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
+def _snapshot(settings: Settings, keys: KeyRing) -> Snapshot:
+    return Snapshot(settings.data_dir / "directory.sealed", keys, settings.database_url)
+
+
+def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, is_server: bool) -> Deps:
     """One of each, not open yet."""
     now = time.time
-    folders = Folders(settings.recordings_dir, settings.bodies_dir, keys)
+    spool = Spool(settings.spool_dirs, keys, ballast_bytes=settings.ballast_mib * _MIB)
+    stores = (settings.recordings_dir, settings.bodies_dir)
+    folders = Folders(*stores, keys, partial(spool.is_tight, stores))
     database = open_database(settings, is_server=is_server)
-    directory = Directory(database, keys, now)
+    directory = Directory(database, keys, now, snapshot=snapshot)
     contexts = Contexts(database, settings.redis_url)
-    inbox = Inbox(database, Spool(settings.spool_dirs, keys), keys, budget_s=settings.accept_budget_ms / 1000)
+    inbox = Inbox(database, spool, keys, budget_s=settings.accept_budget_ms / 1000)
     fetching = Fetching(
         database, keys, folders, inbox, now, reach=settings.reach, limit_bytes=settings.recording_limit_mib * _MIB
     )
     messages = Messages(database, directory, provider_named(settings.sms), now, public_url=settings.public_url)
+    reconcile = Reconcile(settings, database, keys, directory, inbox, now)
+    streaks = Streaks()
+    lookout = Lookout(
+        database,
+        keys,
+        now,
+        public_url=settings.public_url,
+        elevenlabs_url=settings.elevenlabs_url,
+        is_telling=bool(settings.alert_url),
+    )
+    guardian = Guardian(database, lookout, streaks, alerts.opened(settings.alert_url), now)
     return Deps(
         settings=settings,
         now=now,
@@ -132,12 +195,16 @@ def _furnished(settings: Settings, keys: KeyRing, *, is_server: bool) -> Deps:
         directory=directory,
         contexts=contexts,
         inbox=inbox,
+        spool=spool,
+        disks=FullnessWatch(settings.folders),
         personalization=Personalization(
             database, directory, contexts, budget_s=settings.greeting_budget_ms / 1000, now=now
         ),
         tools=Tools(database, directory, contexts, messages, inbox, now=now),
         projector=Projector(database, keys, directory, contexts, folders, now),
         messages=messages,
-        ledger=Ledger(database, kinds(fetching, messages), now, is_alone=settings.is_sqlite),
+        ledger=Ledger(database, kinds(fetching, messages, guardian, reconcile), now, is_alone=settings.is_sqlite),
+        guardian=guardian,
         refusals=Refusals(),
+        streaks=streaks,
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from offhook.contexts import Contexts
 from offhook.directory import Directory
+from offhook.disks import FullnessWatch
+from offhook.guardian.rounds import Guardian
 from offhook.inbox import Inbox
 from offhook.ledger import Ledger
 from offhook.messages import Messages
@@ -13,7 +15,9 @@ from offhook.projection.projector import Projector
 from offhook.refusals import Refusals
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
+from offhook.spool import Spool
 from offhook.store.database import Database
+from offhook.streaks import Streaks
 from offhook.tools import Tools
 from offhook.voice.parts import Folders
 
@@ -28,9 +32,13 @@ class Deps:
     directory: Directory
     contexts: Contexts
     inbox: Inbox
+    spool: Spool
+    disks: FullnessWatch
     personalization: Personalization
     tools: Tools
     projector: Projector
     messages: Messages
     ledger: Ledger
+    guardian: Guardian
     refusals: Refusals
+    streaks: Streaks

@@ -2,7 +2,7 @@
 
 Every request asks here and none waits for the database. A look at the directory's version each second brings what other
 processes changed; `refresh()` looks at once, so that a secret made beside a running server is valid for the next request.
-While the database is down, the last known contents stay valid.
+While the database is down, the last known contents stay valid; a server that starts then begins with those of its snapshot.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from offhook.logs import log
 from offhook.phone import DEFAULT_COUNTRY
 from offhook.rules import Variable
 from offhook.sealing import KeyRing
+from offhook.snapshot import Snapshot
 from offhook.store import organizations
 from offhook.store.database import Database
 from offhook.store.organizations import Agent, Contents, Number, Organization, Secret
@@ -29,6 +30,7 @@ POLL_S = 1.0
 LOOK_S = 2.0  #: a database that hangs is as good as down after this long
 USE_FLUSH_S = 30.0  #: how often `last_used_at` is written
 _NEVER = float("inf")
+_NOTHING = -1  #: the version of contents that did not come from the database
 
 
 class WebhookSecret(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,13 +52,21 @@ class Directory:
     """The answers are as of the last successful look; what has expired since then is left out."""
 
     def __init__(
-        self, database: Database, keys: KeyRing, now: Callable[[], float] = time.time, poll_s: float = POLL_S
+        self,
+        database: Database,
+        keys: KeyRing,
+        now: Callable[[], float] = time.time,
+        poll_s: float = POLL_S,
+        snapshot: Snapshot | None = None,
     ) -> None:
+        """*snapshot*: what to begin with while the database is down; kept up with it. None: there is no beginning then."""
         self._database = database
         self._keys = keys
         self._now = now
         self._poll_s = poll_s
-        self._held = _Index(Contents(-1, [], [], [], []), {}, 0.0)
+        self._snapshot = snapshot
+        self._snapshot_version = _NOTHING
+        self._held = _Index(Contents(_NOTHING, [], [], [], []), {}, 0.0)
         self._opened: dict[str, bytes] = {}
         self._is_current = False
         self._turn = asyncio.Lock()
@@ -68,12 +78,18 @@ class Directory:
     async def open(self) -> None:
         """Load everything and begin to keep up.
 
-        Unavailable when the database is down; Damaged when the key ring opens none of the secrets: it is the wrong one.
+        Unavailable when the database is down and there is no snapshot; Damaged when the key ring opens none of the secrets:
+        it is the wrong one.
         """
-        await self._look_now()
+        try:
+            await self._look_now()
+        except Unavailable:
+            if not await asyncio.to_thread(self._hold_snapshot):
+                raise
         sealed = sum(secret.sealed is not None for secret in self._held.contents.secrets)
         if sealed and not self._opened:
             raise Damaged("OFFHOOK_SECRET_KEY opens none of the stored secrets: set the key that they were made with.")
+        await self._keep_snapshot()
         self._polling = asyncio.create_task(self._keep_up(), name="directory")
 
     async def close(self) -> None:
@@ -181,6 +197,7 @@ class Directory:
             await asyncio.sleep(self._poll_s)
             try:
                 await self.refresh()
+                await self._keep_snapshot()
                 if self._used and self._now() - self._used_written_at >= USE_FLUSH_S:
                     await self._write_used()
             except Unavailable:
@@ -203,6 +220,27 @@ class Directory:
             self._say_current(is_current=False)
             raise Unavailable(str(error) or None) from error
         self._say_current(is_current=True)
+
+    def _hold_snapshot(self) -> bool:
+        """Begin with what was known when the database was last there; whether anything was."""
+        contents = self._snapshot.read() if self._snapshot is not None else None
+        if contents is None:
+            return False
+        log.warning("directory.from_snapshot", version=contents.version, organizations=len(contents.organizations))
+        self._hold(msgspec.structs.replace(contents, version=_NOTHING))  # the first look reads everything again
+        return True
+
+    async def _keep_snapshot(self) -> None:
+        """Write down what is held, where it has changed. A disk that does not take it is asked again at the next look."""
+        contents = self._held.contents
+        if self._snapshot is None or contents.version == self._snapshot_version:
+            return
+        try:
+            await asyncio.to_thread(self._snapshot.write, contents)
+        except OSError as error:
+            log.error("snapshot.unwritten", file=str(self._snapshot.path), error=str(error))
+        else:
+            self._snapshot_version = contents.version
 
     def _hold(self, contents: Contents) -> None:
         self._opened = self._open_all(contents.secrets)

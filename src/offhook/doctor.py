@@ -1,37 +1,34 @@
 """Everything that a running installation needs, looked at once: each finding says how bad it is, and what to do.
 
-It changes nothing, asks nobody on the internet, and may run beside a server.
+It leaves nothing behind, asks nobody on the internet, and may run beside a server.
 """
 
 import asyncio
 import os
-import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from offhook.disks import Ballast, Level, disks, is_full
 from offhook.errors import Damaged, OffhookError, Unavailable
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
+from offhook.spool import probe
 from offhook.store import condition, organizations
 from offhook.store.condition import PostgresqlCondition
 from offhook.store.database import Database
 from offhook.store.engine import opened_database
 from offhook.store.migrations import revision
 
-Level = Literal["ok", "warning", "error"]
-
 _OLDEST_SQLITE, _OLDEST_POSTGRESQL = (3, 35, 0), 130_000
 _SKEW_S, _WRONG_S = 2.0, 60.0
-_FULL_PERCENT: tuple[tuple[int, Level], ...] = ((95, "error"), (90, "warning"), (80, "warning"))
 _FEW_CONNECTIONS = 20
 _LATE_S = 60.0  #: what is spooled is drained within seconds
 _REDIS_S = 2.0
@@ -61,7 +58,7 @@ def _ok(check: str, finding: str) -> Finding:
 
 
 def _places(settings: Settings) -> Iterator[Finding]:
-    folders = [settings.data_dir, settings.recordings_dir, settings.bodies_dir, *settings.spool_dirs]
+    folders = [*settings.folders.values()]
     there = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
     for folder in dict.fromkeys(folders):
         if folder not in there:
@@ -70,21 +67,16 @@ def _places(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "folders", "error", f"{folder} cannot be written.", f"Give it to the server's user: chown {folder}."
             )
-    yield from _disks(there)
+    yield from _disks(settings.folders)
     yield from _permissions(there, [settings.data_dir / "secret.key", settings.sqlite_path])
 
 
-def _disks(folders: Iterable[Path]) -> Iterator[Finding]:
+def _disks(folders: Mapping[str, Path]) -> Iterator[Finding]:
     """One finding a disk."""
-    by_device = {folder.stat().st_dev: folder for folder in folders}
-    for folder in by_device.values():
-        usage = shutil.disk_usage(folder)
-        percent = 100 * (usage.total - usage.free) / max(usage.total, 1)
-        level: Level = next((level for limit, level in _FULL_PERCENT if percent >= limit), "ok")
-        finding = f"The disk of {folder} is {percent:.0f} % full; {usage.free >> 20} MiB are free."
-        yield Finding(
-            "disk", level, finding, None if level == "ok" else "Make room, or move recordings to another disk."
-        )
+    for disk in disks(folders):
+        finding = f"The disk of {disk.path} is {disk.percent:.0f} % full; {disk.free_bytes >> 20} MiB are free."
+        advice = "Make room, or move recordings to another disk."
+        yield Finding("disk", disk.level, finding, None if disk.level == "ok" else advice)
 
 
 def _permissions(folders: Iterable[Path], files: Iterable[Path]) -> Iterator[Finding]:
@@ -108,6 +100,8 @@ def _spool(settings: Settings) -> Iterator[Finding]:
     if damaged:
         advice = "Look at them: the key that sealed them may be missing. Renamed to .event, they are tried again."
         yield Finding("spool", "error", f"{len(damaged)} spooled events are damaged, {damaged[0]} the first.", advice)
+    yield from _sick(folders)
+    yield from _ballast(folders, settings.ballast_mib)
     age_s = max((time.time() - _spooled_at(path) for path in waiting), default=0.0)
     if age_s > _LATE_S:
         finding = f"{len(waiting)} events wait in the spool, the oldest for {age_s / 60:.0f} min."
@@ -119,6 +113,28 @@ def _spool(settings: Settings) -> Iterator[Finding]:
         )
     elif not damaged:
         yield _ok("spool", f"{len(waiting)} events wait in the spool.")
+
+
+def _sick(folders: Iterable[Path]) -> Iterator[Finding]:
+    """As a server finds out: by a small file."""
+    for folder in folders:
+        try:
+            probe(folder)
+        except OSError as error:
+            advice = (
+                "See to its disk (dmesg, mount, smartctl); another folder in OFFHOOK_SPOOL_DIR takes over meanwhile."
+            )
+            level: Level = "warning" if is_full(error) else "error"
+            yield Finding("spool", level, f"{folder} takes nothing: {error.strerror}.", advice)
+
+
+def _ballast(folders: Iterable[Path], wanted_mib: int) -> Iterator[Finding]:
+    """Only where there is too little room for it: else no server has been started yet."""
+    for disk in disks({str(folder): folder for folder in folders}):
+        has_ballast = any(Ballast(Path(folder), 0).lies() for folder in disk.folders)
+        if wanted_mib and not has_ballast and disk.free_bytes < wanted_mib << 20:
+            finding = f"The ballast of {disk.path} is released: its disk is full, and recordings may be refused."
+            yield Finding("spool", "error", finding, "Make room: the server lays it down again by itself.")
 
 
 def _spooled_at(path: Path) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+_PIECE_BYTES = 1 << 20
 INCOMING = "incoming"  #: the folder for drafts, on the same file system as their place
 
 
@@ -66,9 +67,24 @@ class Draft:
         self._path.unlink(missing_ok=True)
 
 
+def adopt(source: Path, folder: Path) -> None:
+    """Have a durable copy of *source*, a file of another installation, in *folder* under the name that it has."""
+    draft = Draft(folder)
+    try:
+        with open(source, "rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                draft.write(piece)
+        draft.keep()
+        draft.path.rename(folder / source.name)
+    except OSError:
+        draft.discard()
+        raise
+    sync_folder(folder)
+
+
 def open_draft(path: Path) -> BinaryIO:
     """A new file for nobody else's eyes; as long as it is open and this process lives, `sweep` leaves it alone."""
-    file = open(path, "xb", opener=_private)  # noqa: SIM115 - whoever writes it closes it
+    file = open(path, "xb", opener=private)  # noqa: SIM115 - whoever writes it closes it
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
 
@@ -97,5 +113,6 @@ def _remove_if_abandoned(path: Path) -> bool:
     return True
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
+    """Opens a file for nobody else's eyes."""
     return os.open(path, flags, 0o600)

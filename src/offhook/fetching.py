@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Callable
 
 import msgspec
-import pybase64
 
 from offhook import outgoing
 from offhook.errors import ComeBackLater, GiveUp, TryLater
@@ -24,9 +23,9 @@ from offhook.store.effects import Effect
 from offhook.voice import external
 from offhook.voice.body import Body, Intake
 from offhook.voice.parts import Folders
+from offhook.voice.told_audio import ToldAudio
 
 WITHIN_S = 300.0
-_PIECE_BYTES = 192 * 1024  #: a multiple of three, so that the base64 of the pieces is the base64 of the whole
 _REST_BYTES = 1 << 20  #: what the body has beside the recording is an address
 
 
@@ -78,20 +77,11 @@ class Fetching:
     async def _take_in(self, intake: Intake, event: Event, url: str) -> int:
         """What comes, as if it had been sent to us: as base64 in a JSON body."""
         said = msgspec.json.encode({"event": event.id, "url": url})
-        intake.feed(said[:-1] + b',"recording":"')
-        held = bytearray()
-
-        async def take(piece: bytes) -> None:
-            held.extend(piece)
-            if len(held) >= _PIECE_BYTES:
-                whole = len(held) // 3 * 3
-                await asyncio.to_thread(intake.feed, pybase64.b64encode(bytes(held[:whole])))
-                del held[:whole]
-
+        told = ToldAudio(intake, said[:-1] + b',"recording":"', b'"}')
         size_bytes = await outgoing.fetch(
-            url, take, reach=self._reach, limit_bytes=self._limit_bytes, within_s=WITHIN_S, tls=self._tls
+            url, told.take, reach=self._reach, limit_bytes=self._limit_bytes, within_s=WITHIN_S, tls=self._tls
         )
-        await asyncio.to_thread(intake.feed, pybase64.b64encode(bytes(held)) + b'"}')
+        await told.finish()
         return size_bytes
 
     async def _file(self, intake: Intake, body: Body, told: Event) -> None:

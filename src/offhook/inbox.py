@@ -4,6 +4,9 @@
          -> else, when that is late, refused or in doubt, the spool  (an fsync'd file; drained when the database is back)
          -> else ComeBackLater: 503, and ElevenLabs sends it again where retries are enabled
 
+A database that failed once is in doubt: the circuit is open, and events go to the spool at once. Each second one event asks
+it, waiting for no longer than its budget, and the first that is taken closes the circuit.
+
 The commit may still succeed after the event went to the spool. Both copies have one id, so they are one row.
 """
 
@@ -167,7 +170,7 @@ class Inbox:
         batch: list[Path] = []
         size = 0
         for path in self._spool.waiting()[:_DRAIN_BATCH]:
-            size += path.stat().st_size
+            size += _size_of(path)
             if batch and size > _DRAIN_BYTES:
                 break
             batch.append(path)
@@ -175,10 +178,15 @@ class Inbox:
 
     async def _drain(self, path: Path) -> None:
         try:
-            event = _from_spool(await asyncio.to_thread(self._spool.load, path))
+            event = from_spool(await asyncio.to_thread(self._spool.load, path))
         except Damaged as error:
             log.error("spool.damaged", file=str(path), error=str(error))
             await asyncio.to_thread(self._spool.set_aside, path)
+            return
+        except FileNotFoundError:  # another process drained it just now
+            return
+        except OSError as error:
+            self._spool.pass_over(path, error)
             return
         try:
             async with asyncio.timeout(_DRAIN_PATIENCE_S):
@@ -224,5 +232,13 @@ def _overhear(look: "asyncio.Task[Standing]") -> None:
         look.exception()
 
 
-def _from_spool(event: Event) -> Event:
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # what is wrong is said when it is read
+        return 0
+
+
+def from_spool(event: Event) -> Event:
+    """*event* as it is filed after it waited there."""
     return msgspec.structs.replace(event, source="spool") if event.source == "webhook" else event

@@ -19,10 +19,11 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Literal, NamedTuple
 
-from prometheus_client import Counter
+from prometheus_client import Counter as Metric
 
 from offhook.errors import Fault, GiveUp, TryLater, Unavailable
 from offhook.logs import log
@@ -40,7 +41,7 @@ _FIRST_DELAY_S, _LONGEST_DELAY_S = 5.0, 86_400.0
 FOR_EVER = 1 << 31  #: attempts
 _LAST_WORDS = 3  #: attempts more than a kind has: how one ended may have been lost with the database
 
-_ended = Counter("offhook_effects_ended_total", "Effects, by kind and how they ended", ("kind", "outcome"))
+_ended = Metric("offhook_effects_ended_total", "Effects, by kind and how they ended", ("kind", "outcome"))
 
 
 class Outcome(NamedTuple):
@@ -59,6 +60,10 @@ class Kind(NamedTuple):
     act: Deed
     attempts: int = 9  #: a day and a half, all in all
     every_s: float | None = None  #: a schedule: after each round it is due again
+    jitter: float = 0.0  #: by up to this share of every_s a round comes earlier, so that they do not come all at once
+    hands: int | None = (
+        None  #: at once in this process, so that others go on while these hang; None: as many as are free
+    )
     within_s: float = 600.0  #: an attempt that takes longer is broken off
     on_dead: Callable[[Effect, str], Awaitable[None]] | None = None  #: told why, before that is written down
 
@@ -82,6 +87,7 @@ class Ledger:
         self._now = now
         self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._in_hand: dict[str, asyncio.Task[None]] = {}
+        self._busy: Counter[str] = Counter()  #: how many of a kind are in hand
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_begun = False
@@ -126,7 +132,7 @@ class Ledger:
         """Return when nothing is due any more, and nothing in hand."""
         while True:
             self._wake.set()
-            is_due = await self._is_something_due()
+            is_due = await self._is_something_due(self._kinds)
             if self._is_begun and not self._is_taking and not self._in_hand and not is_due:
                 return
             await asyncio.sleep(0.01)
@@ -170,23 +176,36 @@ class Ledger:
 
     async def _take(self) -> bool:
         """Take into hand what is due, as far as hands are free; False when that was nothing."""
-        free = _MOST_IN_HAND - len(self._in_hand)
-        if not free or not await self._is_something_due():
-            return False
+        has_taken = False
+        for kinds, hands in self._shares():
+            free = min(hands, _MOST_IN_HAND - len(self._in_hand))
+            if free > 0 and await self._is_something_due(kinds):
+                has_taken |= await self._take_some(kinds, free)
+        return has_taken
+
+    def _shares(self) -> list[tuple[list[str], int]]:
+        """Kinds, and how many of them may be in hand besides: those without a bound of their own first, and together."""
+        bounds = [(name, kind.hands) for name, kind in self._kinds.items() if kind.hands is not None]
+        free = [name for name, kind in self._kinds.items() if kind.hands is None]
+        return [(free, _MOST_IN_HAND), *(([name], hands - self._busy[name]) for name, hands in bounds)]
+
+    async def _take_some(self, kinds: list[str], free: int) -> bool:
         now = self._now()
-        taken = await self._database.write(effect_rows.lease, self._worker, [*self._kinds], now, now + LEASE_S, free)
+        taken = await self._database.write(effect_rows.lease, self._worker, kinds, now, now + LEASE_S, free)
         for effect in taken:
             task = asyncio.create_task(self._bring_about(effect), name=f"effect-{effect.kind}")
             self._in_hand[effect.id] = task
-            task.add_done_callback(lambda _, id=effect.id: self._let_go(id))  # type: ignore[misc]
+            self._busy[effect.kind] += 1
+            task.add_done_callback(lambda _, effect=effect: self._let_go(effect))  # type: ignore[misc]
         return bool(taken)
 
-    async def _is_something_due(self) -> bool:
+    async def _is_something_due(self, kinds: Collection[str]) -> bool:
         """A look that writes nothing: most of the time there is nothing to do."""
-        return await self._database.read(effect_rows.is_due, [*self._kinds], self._now())
+        return await self._database.read(effect_rows.is_due, [*kinds], self._now())
 
-    def _let_go(self, id: str) -> None:
-        self._in_hand.pop(id, None)
+    def _let_go(self, effect: Effect) -> None:
+        self._in_hand.pop(effect.id, None)
+        self._busy[effect.kind] -= 1
         self._wake.set()
 
     async def _hold_on(self) -> None:
@@ -255,7 +274,8 @@ class Ledger:
         await self._written(effect_rows.put_back, effect.id, self._now() + wait_s, reason, self._now())
 
     async def _come_round(self, effect: Effect, every_s: float, outcome: Outcome) -> None:
-        due_at = self._now() + every_s
+        early_s = every_s * self._kinds[effect.kind].jitter * random.random()  # noqa: S311 - no secret
+        due_at = self._now() + every_s - early_s
         await self._written(effect_rows.put_back, effect.id, due_at, outcome.word, self._now(), is_a_round=True)
 
     async def _written(self, statement: Callable[..., None], *args: object, **kwargs: object) -> None:

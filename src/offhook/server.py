@@ -5,6 +5,7 @@ import contextlib
 import errno
 import fcntl
 import gc
+import os
 import resource
 import signal
 import socket
@@ -25,6 +26,7 @@ _LAST_REQUESTS_S = 1.0  #: how long connections are served after we were told to
 _DRAIN_S = 25  #: what is in hand when we are told to stop may take this long
 _KEEP_ALIVE_S = 75  #: longer than a proxy keeps its side open, so that it never writes into a closing connection
 _BACKLOG = 2048
+_FIRST_FD = 3  #: where systemd puts what it hands over
 _GARBAGE = 10_000  #: new objects between two looks of the collector; Python's 700 are a few requests
 _MOST_FILES = 65_536  #: open at once, connections among them
 
@@ -37,8 +39,13 @@ def run(
     fd: int | None = None,
     with_worker: bool = True,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Fault when the port is busy or another server has the data directory."""
+    """Serve until SIGTERM or SIGINT. Fault when the port is busy or another server has the data directory.
+
+    *fd*: an inherited socket, which systemd may also hand over (LISTEN_FDS). It outlives this process: whoever connects
+    while no server runs waits in its queue for the next one.
+    """
     logs.set_up(settings)
+    fd = _handed_over() if fd is None else fd
     _allow_many_files()
     with _the_only_server(settings), _listening(host, port, fd) as listener:
         _run(_serve(settings, listener, with_worker=with_worker))
@@ -171,11 +178,35 @@ def _listening(host: str, port: int, fd: int | None) -> Iterator[socket.socket]:
         yield listener
 
 
+def _handed_over() -> int | None:
+    """The socket that systemd opened for this very process; None when there is none. The variables go no further.
+
+    https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
+    """
+    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "0")
+    os.environ.pop("LISTEN_FDNAMES", None)
+    if pid != str(os.getpid()) or count == "0":
+        return None
+    if count != "1":
+        raise Mistake(
+            f"systemd handed over {count} sockets, and offhook serves one: leave one ListenStream= in the unit."
+        )
+    return _FIRST_FD
+
+
 def _inherited(fd: int) -> socket.socket:
     try:
-        return socket.socket(fileno=fd)
+        listener = socket.socket(fileno=fd)
+        is_listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
         raise Mistake(f"--fd {fd} is not a socket that this process inherited.") from error
+    if listener.type != socket.SOCK_STREAM or not is_listening:
+        raise Mistake(
+            f"--fd {fd} is not a stream socket that listens: bind it, and call listen(), before it is handed over."
+        )
+    listener.set_inheritable(False)  # the reader of bodies has no business with it
+    listener.setblocking(False)
+    return listener
 
 
 def _cannot_listen(host: str, port: int, error: OSError | OverflowError) -> Fault:

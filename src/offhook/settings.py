@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     secret_key: str = ""
     public_url: str = ""
     sms: str = "console"
+    elevenlabs_url: str = "https://api.elevenlabs.io"
+    elevenlabs_api_key: str = ""
+    alert_url: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
     allowed_senders: Words = ()
@@ -50,6 +53,7 @@ class Settings(BaseSettings):
     outgoing_networks: Words = ()
     outgoing_ports: Words = ()
     unproven_quota_mib: int = Field(default=4096, ge=16)
+    ballast_mib: int = Field(default=64, ge=0, le=65_536)
     accept_budget_ms: int = Field(default=750, ge=50, le=10_000)
     greeting_budget_ms: int = Field(default=1000, ge=50, le=5_000)
 
@@ -107,7 +111,7 @@ class Settings(BaseSettings):
             raise ValueError("its port must be a number up to 65535") from None
         return url
 
-    @field_validator("public_url")
+    @field_validator("public_url", "elevenlabs_url")
     @classmethod
     def _absolute(cls, url: str) -> str:
         if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
@@ -151,6 +155,12 @@ class Settings(BaseSettings):
     @property
     def spool_dirs(self) -> tuple[Path, ...]:
         return tuple(Path(word) for word in self.spool_dir) or (self.data_dir / "spool",)
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Every folder that something is kept in, by what it is called."""
+        spools = {f"spool {place}": folder for place, folder in enumerate(self.spool_dirs, start=1)}
+        return {"data": self.data_dir, "recordings": self.recordings_dir, "bodies": self.bodies_dir, **spools}
 
     @property
     def allowed_networks(self) -> tuple[Network, ...]:

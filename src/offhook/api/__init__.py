@@ -12,6 +12,7 @@ from starlette.responses import Response
 from offhook import __version__
 from offhook.api import (
     audio,
+    balance,
     callbacks,
     calls,
     contacts,
@@ -130,6 +131,7 @@ _serve(
 _serve("GET", "/api/events", events.list_events, shapes.EventList)
 _serve("GET", "/api/events/{eventId}", events.one_event, shapes.EventAnswer)
 _serve("POST", "/api/events/{eventId}/replay", events.replay, shapes.EventReplayed, status=201)
+_serve("GET", "/api/balance", balance.balance, shapes.BalanceAnswer)
 _serve("GET", "/api/refusals", refusals.list_refusals, shapes.RefusalList)
 
 

@@ -15,11 +15,15 @@ from starlette.responses import JSONResponse
 from offhook import memory as memories
 from offhook.directory import Organization
 from offhook.events import Proof, RecordingState, Source, Status
+from offhook.events import call_id as call_id_of
 from offhook.memory import Remembered
 from offhook.refusals import Refusal
 from offhook.rules import Variable, VariableType
+from offhook.store.balances import Absence as StoredAbsence
+from offhook.store.balances import Day
 from offhook.store.contacts import Contact as StoredContact
 from offhook.store.statistics import Tally, together
+from offhook.store.workspaces import Reconciled
 from offhook.voice.contract import CallStatus, Channel, Direction, Turn
 
 Number = int | float
@@ -261,6 +265,38 @@ class RefusalShape(Shape):
     sender: str
     bytes: int
     check: str
+
+
+class BalanceDay(Shape):
+    """The calls that began on one day."""
+
+    day: Annotated[str, Meta(extra_json_schema={"format": "date"}), means("In UTC.")]
+    theirs: Annotated[int, means("What ElevenLabs knows.")]
+    ours: Annotated[int, means("Of theirs, those that are here, each with its recording where it has one.")]
+    fetched: Annotated[int, means("Of ours, those that no webhook brought whole.")]
+    absent: Annotated[int, means("Of theirs, those that are not here.")]
+    updated_at: Time
+
+
+class Absence(Shape):
+    """Something that ElevenLabs has or had, and that is not here."""
+
+    conversation_id: str
+    call_id: str
+    what: Literal["conversation", "audio"]
+    reason: Annotated[str, means("A sentence.")]
+    is_final: Annotated[bool, means("False: it is asked about again.")]
+    began_at: Time
+    noticed_at: Time
+
+
+class BalanceAnswer(Shape):
+    data: list[BalanceDay]
+    total: int
+    absences: list[Absence]
+    reconciled_until: Annotated[Time | None, means("Calls that began before are accounted for.")]
+    reconciled_at: Time | None
+    trouble: Annotated[str | None, means("Why the last attempt failed; null after one that did not.")]
 
 
 class CallList(Success):
@@ -607,6 +643,31 @@ def _event_facts(row: sa.Row[Any], effects: Iterable[sa.Row[Any]]) -> dict[str, 
         "deliveries": row.deliveries,
         "effects": [effect(one) for one in effects if row.call_id is not None and one.call_id == row.call_id],
     }
+
+
+def balance(
+    days: Iterable[Day], total: int, absent: Iterable[StoredAbsence], standing: Reconciled, org_id: str
+) -> BalanceAnswer:
+    return BalanceAnswer(
+        data=[BalanceDay(**{**msgspec.structs.asdict(one), "updated_at": iso(one.updated_at)}) for one in days],
+        total=total,
+        absences=[_absence(one, org_id) for one in absent],
+        reconciled_until=iso(standing.until),
+        reconciled_at=iso(standing.at),
+        trouble=standing.trouble,
+    )
+
+
+def _absence(absent: StoredAbsence, org_id: str) -> Absence:
+    return Absence(
+        conversation_id=absent.conversation_id,
+        call_id=call_id_of(org_id, absent.conversation_id),
+        what=absent.what,
+        reason=absent.reason,
+        is_final=absent.is_final,
+        began_at=iso(absent.began_at),
+        noticed_at=iso(absent.noticed_at),
+    )
 
 
 def refusal(refused: Refusal) -> RefusalShape:

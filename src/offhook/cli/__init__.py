@@ -38,6 +38,10 @@ Examples:
   offhook serve
   offhook serve --host 0.0.0.0 --port 8080
   OFFHOOK_DATABASE_URL=postgresql://... offhook serve --no-worker
+  offhook serve --fd 3             on a socket that whoever started it opened
+
+A socket that systemd hands over (LISTEN_FDS) is served by itself: whoever
+rings during a restart waits for it, and is not refused.
 
 It listens on this machine alone unless --host says otherwise: put a proxy
 with HTTPS in front of it.
@@ -69,9 +73,66 @@ Examples:
 
 The body must be the raw bytes as they came.
 """
+_CONNECT_EXAMPLES = """\
+Examples:
+  offhook connect "Acme Corp" --dry-run
+  OFFHOOK_ELEVENLABS_API_KEY=sk_... offhook connect "Acme Corp" --yes
+  offhook connect "Acme Corp" --agents "Reception, agent_01jz..."
+  offhook connect "Acme Corp" --repair
+
+The plan is shown first. Only what differs is changed, so it can be typed again
+at any time. What people made in ElevenLabs stays theirs.
+"""
+_DISCONNECT_EXAMPLES = """\
+Examples:
+  offhook disconnect "Acme Corp" --dry-run
+  offhook disconnect "Acme Corp" --yes
+"""
+_GUARDIAN_EXAMPLES = """\
+Examples:
+  offhook guardian "Acme Corp"
+  offhook guardian Acme --json | jq -r '.[].code'
+
+The server looks by itself every hour, writes what is wrong into its log, its
+metrics and /api/health, and tells OFFHOOK_ALERT_URL.
+"""
 _DOCTOR_EXAMPLE = """\
 Example:
   offhook doctor || mail -s "offhook needs you" me@example.com
+"""
+_BACKUP_EXAMPLES = """\
+Examples:
+  offhook backup /backups/monday.tar
+  offhook backup --verify /backups/monday.tar
+  offhook backup --with-key /safe/everything.tar
+
+It is consistent while the server runs. The secret key is not in it unless you
+say so: keep that somewhere else, without it a backup cannot be read.
+"""
+_RESTORE_EXAMPLES = """\
+Examples:
+  offhook restore /backups/monday.tar --into offhook-data
+  OFFHOOK_DATABASE_URL=postgresql://... offhook restore /backups/monday.tar
+
+All of it is checked before anything is written, and nothing is overwritten.
+"""
+
+_RECONCILE_EXAMPLES = """\
+Examples:
+  offhook reconcile Acme
+  offhook reconcile Acme --since 7d --dry-run
+  offhook reconcile Acme --json
+
+The server does it by itself every 15 minutes. With --since, what was given up
+is asked for once more, too. Exit code 1 when something is absent.
+"""
+_BALANCE_EXAMPLES = """\
+Examples:
+  offhook balance Acme
+  offhook balance Acme --since 7d --json
+
+"here" counts calls that are here whole, with their recording where they have
+one; what is absent has a reason.
 """
 
 
@@ -82,6 +143,8 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("simulate", "offhook.simulator.command:simulate", "Send realistic calls to any offhook.", _SIMULATE_EXAMPLES),
     ("twin", "offhook.twin.command:twin", "Serve an offline ElevenLabs, to develop against.", _TWIN_EXAMPLES),
     ("org", "offhook.cli.org:app", "Organisations and their secrets.", None),
+    ("connect", "offhook.cli.connect:connect", "Set up ElevenLabs by its API.", _CONNECT_EXAMPLES),
+    ("disconnect", "offhook.cli.connect:disconnect", "Undo what connect set up.", _DISCONNECT_EXAMPLES),
     ("key", "offhook.cli.key:app", "The API keys of an organisation.", None),
     ("number", "offhook.cli.number:app", "The telephone numbers of an organisation.", None),
     ("agent", "offhook.cli.agent:app", "The ElevenLabs agents of an organisation.", None),
@@ -90,11 +153,17 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("memory", "offhook.cli.memory:app", "What agents are told of earlier calls.", None),
     ("staff", "offhook.cli.staff:app", "The people to whom an agent may hand a call over.", None),
     ("events", "offhook.cli.events:app", "List, show and replay what came in.", None),
+    ("spool", "offhook.cli.spool:app", "Events that wait for the database.", None),
+    ("reconcile", "offhook.cli.reconcile:reconcile", "Fetch what no webhook brought, now.", _RECONCILE_EXAMPLES),
+    ("balance", "offhook.cli.reconcile:balance", "What ElevenLabs knows, and what is here.", _BALANCE_EXAMPLES),
     ("verify", "offhook.cli.verify:verify", "Say why a signature does not match.", _VERIFY_EXAMPLES),
     ("doctor", "offhook.cli.doctor:doctor", "Check what a running installation needs.", _DOCTOR_EXAMPLE),
+    ("guardian", "offhook.cli.guardian:guardian", "Look whether calls arrive.", _GUARDIAN_EXAMPLES),
     ("effects", "offhook.cli.effects:app", "What follows from calls: list it, try it again.", None),
     ("optout", "offhook.cli.optout:app", "Numbers that want no texts.", None),
-    ("db", "offhook.cli.db:app", "Upgrade or check the database; make a key.", None),
+    ("backup", "offhook.cli.backups:backup", "Write everything into one file; try whether it works.", _BACKUP_EXAMPLES),
+    ("restore", "offhook.cli.backups:restore", "Put a backup into an empty place.", _RESTORE_EXAMPLES),
+    ("db", "offhook.cli.db:app", "Upgrade, check or rebuild the database; make a key.", None),
 )
 for _position, (_name, _place, _about, _examples) in enumerate(_COMMANDS):
     _more = {} if _examples is None else {"help_epilogue": _examples}

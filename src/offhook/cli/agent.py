@@ -1,15 +1,19 @@
 """offhook agent: the ElevenLabs agents of an organisation."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from offhook.cli.agent_check import Checked, checked, facts
+from offhook.cli.elevenlabs import ApiKey, api_key_of, elevenlabs, shown_progress
 from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, clock, iso, print_json, print_table
 from offhook.cli.typed import a_name, an_agent_id
+from offhook.connect import visit, workspace
 from offhook.store import organizations
 
 app = group("agent")
@@ -52,7 +56,7 @@ async def remove(org: Org, agent_id: AgentId, /, *, json: Json = False) -> None:
     known_id = an_agent_id(agent_id)
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
-        await here.database.write(organizations.remove_agent, found.id, known_id)
+        await here.database.write(organizations.forget_agent, found.id, known_id)
     if json:
         print_json({"org_id": found.id, "agent_id": known_id, "removed": True})
     else:
@@ -83,3 +87,58 @@ async def list_(org: Org, /, *, json: Json = False) -> None:
         print_table(
             columns, ((row.agent_id, row.name or "", clock(row.created_at), known_by[row.is_learnt]) for row in rows)
         )
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+  offhook agent check "Acme Corp"
+  offhook agent check "Acme Corp" Reception --json
+
+ElevenLabs ends a call whose agent misses a variable. Exit code 1 when one does.
+"""
+)
+async def check(
+    org: Org,
+    agent: Annotated[str | None, Parameter(name="AGENT", help="Its id or name. [default: all that are known]")] = None,
+    /,
+    *,
+    api_key: ApiKey = None,
+    json: Json = False,
+) -> int:
+    """Say whether every variable of an agent's prompt, first message and tools is filled."""
+    async with installation() as here:
+        found, connected = await here.database.read(visit.known, here.keys, org)
+        known = await here.database.read(organizations.agents_of, found.id)
+        async with elevenlabs(api_key_of(api_key, here.settings, connected), here.settings) as asked:
+            with shown_progress("Reading agents") as progress:
+                there = await workspace.read(asked)
+                registered = [one.agent_id for one in known if one.agent_id in there.agent_names]
+                ids = [visit.agent_id_of(agent, there)] if agent else registered or [*there.agent_names]
+                await visit.read_in_full(asked, there, ids, progress)
+    answers = [checked(id, there, found, known, here.settings) for id in ids if id in there.agents]
+    if json:
+        print_json([facts(one) for one in answers])
+    else:
+        _print_answers(answers)
+    return 0 if all(one.is_complete for one in answers) else 1
+
+
+def _print_answers(answers: list[Checked]) -> None:
+    rows = ((one, use) for one in answers for use in sorted(one.uses, key=lambda use: use.filled_by is not None))
+    print_table(
+        ("agent", "variable", "used in", "filled by", "what to do"),
+        ((one.name, use.name, _few(use.used_in), use.filled_by or "NOBODY", use.advice) for one, use in rows),
+    )
+    missing = [one.name for one in answers if not one.is_complete]
+    unasked = [one.name for one in answers if not one.is_asked]
+    if unasked:
+        print(f"\noffhook is not asked before calls of {', '.join(unasked)}: `offhook connect` switches it on.")
+    if missing:
+        print(f"\nElevenLabs may end calls of {', '.join(missing)}: a variable is filled by nobody.")
+    else:
+        print("\nEvery variable is filled.")
+
+
+def _few(places: Sequence[str]) -> str:
+    return ", ".join(places) if len(places) <= 3 else f"{', '.join(places[:2])} and {len(places) - 2} more"

@@ -1,27 +1,21 @@
 """offhook events: what came in, as it came, and how far it got."""
 
-import asyncio
-import re
 import sys
-import time
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from cyclopts import Parameter, validators
 
+from offhook.cli import replays
 from offhook.cli.group import group
 from offhook.cli.installation import Installation, installation
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
 from offhook.errors import Mistake
-from offhook.events import ASIDES, Status
+from offhook.events import Status
 from offhook.store import events, organizations
 from offhook.store.database import Database
+from offhook.store.events import Chosen
 from offhook.voice.parts import Folders, rebuild
-
-_BATCH = 500  #: events sent back in one transaction, so that a running server waits for none of them long
-_LOOK_EVERY_S = 0.1
-_EVENT_ID = re.compile(r"[0-9a-f]{24}", re.ASCII)
 
 app = group("events")
 
@@ -99,98 +93,61 @@ async def show(
 Examples:
   offhook events replay 5e0a...                     one, by its id
   offhook events replay Acme --status quarantined   an organisation's
-  offhook events replay --status quarantined        everybody's
+  offhook events replay --status quarantined,stale  everybody's
+  offhook events replay Acme --since 7d --dry-run   what would change
+  offhook events replay --all                       after an upgrade
 
-The running server, or a worker, takes them up within a second. Exit code 1
-when one of them is quarantined again.
+The running server, or a worker, takes them up, a few hundred at a time, so that
+live events hardly wait. What followed from a call does not follow again: nobody
+gets a second text. With --dry-run nothing is written. Exit code 1 when one of
+them is quarantined again, or cannot be read.
 """
 )
 async def replay(
-    *which: Annotated[str, Parameter(name="WHICH", help="Ids of events, or an organisation together with --status.")],
-    status: OfStatus = None,
+    *which: Annotated[str, Parameter(name="WHICH", help="Ids of events, or an organisation together with an option.")],
+    all: Annotated[bool, Parameter(name="--all", negative="", show_default=False, help="All there are.")] = False,
+    status: Annotated[
+        str | None, Parameter(name="--status", help="Only those, such as quarantined,stale (comma-separated).")
+    ] = None,
     type: OfType = None,
-    wait: Annotated[float, Parameter(help="Seconds to wait for the outcome.", validator=validators.Number(gte=0))] = 10,
+    since: Annotated[str | None, Parameter(name="--since", help="That came within this time, such as 7d.")] = None,
+    dry_run: Annotated[
+        bool, Parameter(name="--dry-run", negative="", show_default=False, help="Only tell what would change.")
+    ] = False,
+    wait: Annotated[
+        float, Parameter(help="Seconds to wait for somebody to take them up.", validator=validators.Number(gte=0))
+    ] = 10,
     json: Json = False,
 ) -> int:
     """Understand events again, as today's offhook does; the calls that they tell of are made anew from all their events."""
     async with installation() as here:
-        ids = await _chosen(here.database, which, status, type)
-        for begin in range(0, len(ids), _BATCH):
-            await here.database.write(events.send_back, ids[begin : begin + _BATCH])
-        outcomes = await _outcomes(here.database, ids, wait)
+        chosen = await replays.chosen(here.database, which, is_all=all, statuses=status, type=type, since=since)
+        if dry_run:
+            return await _show_difference(here, chosen, json=json)
+        outcomes = await replays.replayed_all(here, chosen, wait)
     if json:
-        print_json([{"id": one, "status": outcomes[one][0], "reason": outcomes[one][1]} for one in ids])
+        print_json([{"id": one, "status": status, "reason": reason} for one, (status, reason) in outcomes.items()])
     else:
-        _print_outcomes(outcomes)
+        replays.print_outcomes(outcomes)
     return int(any(status == "quarantined" for status, _ in outcomes.values()))
 
 
-# Which events
+async def _show_difference(here: Installation, chosen: Chosen, *, json: bool) -> int:
+    total, _ = await here.database.read(events.count_replayable, chosen)
+    async with replays.refolding(here) as refolding:
+        difference = await replays.tried(refolding.differences(chosen), "Reading", total)
+    if json:
+        print_json(difference.facts())
+    else:
+        difference.print(same=f"{total} events: nothing would change.")
+    return int(bool(difference.unread))
 
 
 async def _org_id(database: Database, org: str | None) -> str | None:
     return None if org is None else (await database.read(organizations.find, org)).id
 
 
-async def _chosen(database: Database, which: Sequence[str], status: Status | None, type: str | None) -> Sequence[str]:
-    """The ids of the events meant; Mistake when it is not said which, or when one of them cannot be replayed."""
-    if status == "unassigned":
-        raise Mistake("Unassigned events belong to no organisation yet, so there is nothing to make of them.")
-    rows = [await database.read(events.find, word) for word in which if _EVENT_ID.fullmatch(word)]
-    named = [row for row in rows if row is not None]
-    if named:
-        return _named(named, which)
-    if which and status is None and type is None:
-        raise Mistake(
-            f"There is no event {which[0]!r}: `offhook events list` shows them, and an organisation wants --status."
-        )
-    if status is None and type is None:
-        raise Mistake("Say which: ids of events, or --status, such as `offhook events replay --status quarantined`.")
-    if len(which) > 1:
-        raise Mistake("Name one organisation, or none for all of them.")
-    org_id = await _org_id(database, which[0] if which else None)
-    return await database.read(events.replayable, org_id, status=status, type=type)
-
-
-def _named(rows: Sequence[sa.Row[Any]], which: Sequence[str]) -> Sequence[str]:
-    found = {row.id: row for row in rows}
-    for word in which:
-        if word not in found:
-            raise Mistake(f"There is no event {word!r}: `offhook events list` shows them.")
-        if found[word].status == "unassigned":
-            raise Mistake(f"The event {word} belongs to no organisation yet, so there is nothing to make of it.")
-        if found[word].call_id is None and found[word].source not in ASIDES:
-            raise Mistake(f"The event {word} belongs to no conversation, so there is nothing to make of it.")
-    return list(found)
-
-
-async def _outcomes(database: Database, ids: Sequence[str], wait_s: float) -> dict[str, tuple[Status, str | None]]:
-    """How the events stand when none is pending any more, or after *wait_s*."""
-    until = time.monotonic() + wait_s
-    while True:
-        standing: dict[str, tuple[Status, str | None]] = {}
-        for begin in range(0, len(ids), _BATCH):
-            standing |= await database.read(events.standing, ids[begin : begin + _BATCH])
-        if time.monotonic() >= until or all(status != "pending" for status, _ in standing.values()):
-            return standing
-        await asyncio.sleep(_LOOK_EVERY_S)
-
-
 # What is shown
-
-
-def _print_outcomes(outcomes: dict[str, tuple[Status, str | None]]) -> None:
-    if not outcomes:
-        print("There is no such event.")
-    for event_id, (status, reason) in outcomes.items():
-        if status == "quarantined":
-            print_facts([(event_id, f"quarantined again: {reason}")])
-    counts: dict[str, int] = {}
-    for status, _ in outcomes.values():
-        counts[status] = counts.get(status, 0) + 1
-    print_facts(counts.items())
-    if "pending" in counts:
-        print("What is pending is taken up as soon as `offhook serve` or a worker runs.")
 
 
 def _facts(row: sa.Row[Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ async def installation(*, is_made: bool = False) -> AsyncIterator[Installation]:
     Mistake when there is none, which mostly means that the command was typed in another folder than the server's.
     """
     settings = load()
-    logs.set_up(_quiet(settings))
+    logs.set_up(quiet(settings))
     if is_made:
         await upgrade(settings)
     elif settings.is_sqlite and not settings.sqlite_path.exists():
@@ -42,7 +42,7 @@ async def installation(*, is_made: bool = False) -> AsyncIterator[Installation]:
         raise await _explained(settings, error) from error
 
 
-def _quiet(settings: Settings) -> Settings:
+def quiet(settings: Settings) -> Settings:
     """A command says its own things; of the rooms below only their warnings are heard."""
     return settings.model_copy(update={"log_level": "warning"}) if settings.log_level == "info" else settings
 

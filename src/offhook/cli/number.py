@@ -10,6 +10,7 @@ from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, clock, iso, print_json, print_table
 from offhook.cli.typed import a_name, a_number
+from offhook.errors import Mistake
 from offhook.store import organizations
 
 app = group("number")
@@ -53,7 +54,8 @@ async def remove(org: Org, number: ItsNumber, /, *, json: Json = False) -> None:
     async with installation() as here:
         found = await here.database.read(organizations.find, org)
         e164 = a_number(number, found.country)
-        await here.database.write(organizations.remove_number, found.id, e164)
+        if not await here.database.write(organizations.remove_number, found.id, e164):
+            raise Mistake(f"{e164} is no number of {found.name}: `offhook number list` shows those that are.")
     if json:
         print_json({"org_id": found.id, "number": e164, "removed": True})
     else:

@@ -215,6 +215,8 @@ _MADE = """\
 
 These secrets are shown this once: copy them now.
 
+`offhook connect {id}` sets ElevenLabs up by its API. Or do it by hand:
+
 In ElevenLabs, open Agents > Settings, and under "Post-call webhook" create one:
 
   URL             {webhook_url}

@@ -2,6 +2,7 @@
 
     projector        what rang or was left behind goes through here, many conversations at a time
     isolation        what could not be read among others is tried again alone
+    refolding        the same beside it, on request: what would change, and a database rebuilt
     conversations    between the inbox and the rows: loaded, settled, written
     sandbox          where events are read: a process that may hang, eat memory or die
     reader           that process

@@ -74,13 +74,16 @@ class Conversations:
 
     async def keep(self, read: Sequence[tuple[Conversation, Gathered | None]]) -> set[str]:
         """Settle and write them; the ids of those that a newer event has overtaken meanwhile."""
+        return await self._database.write(projections.write, await self.settled(read), self._now())
+
+    async def settled(self, read: Sequence[tuple[Conversation, Gathered | None]]) -> list[Projection]:
+        """The rows that they come to."""
         wanted = [self._wanted(gathered) for _, gathered in read if gathered is not None]
         contexts = iter(await self._contexts.recall_all(wanted))
-        rows = [
+        return [
             _projection(conversation, None if gathered is None else self._settled(gathered, next(contexts)))
             for conversation, gathered in read
         ]
-        return await self._database.write(projections.write, rows, self._now())
 
     async def hear_asides(self, event_ids: Collection[str]) -> set[str]:
         """Keep what these events say beside calls: contexts, uses of tools; the ids of calls on file that want a context."""
@@ -88,12 +91,13 @@ class Conversations:
         said = []
         for event in await self._opened(map(event_rows.event_of, rows)):
             try:
-                said.append(self._aside(event))
+                said.append(self.aside(event))
             except msgspec.DecodeError:
                 await self.set_aside([event], "What was answered to it cannot be read.")
         return await self._database.write(projections.write_asides, said, self._now())
 
-    def _aside(self, event: Event) -> Aside:
+    def aside(self, event: Event) -> Aside:
+        """What *event* (open) says beside a call; msgspec.DecodeError when it cannot be read."""
         if event.source == TOOL:
             return Aside(event_id=event.id, use=used_in(event))
         return Aside(event_id=event.id, asked=asked_in(event, self._directory.country_of(event.org_id)))

@@ -5,7 +5,7 @@ same function serves both engines. The hot paths (`file`, `find_caller` and its 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -27,6 +27,10 @@ class Database(Protocol):
 
     async def open(self) -> None:
         """Connect and be ready for `file` and `find_caller`; Unavailable when the engine cannot be reached."""
+
+    def open_later(self, prepare: Callable[[], Awaitable[None]]) -> None:
+        """Instead of `open`: let nobody in until *prepare* has succeeded, which is tried each second. Until then everything
+        is Unavailable, as in an outage."""
 
     async def close(self) -> None:
         """Let what was taken finish, then let go."""

@@ -14,6 +14,8 @@ from offhook.events import derived_id
 from offhook.store.database import insert_new
 from offhook.store.tables import effects
 
+_SCHEDULE = ""  #: the key of a kind that comes round by the clock
+
 Status = Literal["due", "done", "suppressed", "dead"]
 
 
@@ -150,7 +152,7 @@ def of_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[sa.Row[An
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How it stands, over all organisations."""
+    """How it stands, over all organisations; schedules, which are always due some time, do not count."""
 
     by_status: dict[str, int]
     dead: dict[str, int]  #: by kind
@@ -159,7 +161,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 def standing(tx: sa.Connection) -> Standing:
     both = effects.c.status, effects.c.kind
-    rows = tx.execute(sa.select(*both, sa.func.count()).group_by(*both)).all()
+    rows = tx.execute(sa.select(*both, sa.func.count()).where(effects.c.key != _SCHEDULE).group_by(*both)).all()
     by_status: dict[str, int] = {}
     for status, _, count in rows:
         by_status[status] = by_status.get(status, 0) + count

@@ -98,13 +98,49 @@ def page(
     return rows, total
 
 
-def replayable(
-    tx: sa.Connection, org_id: str | None, *, type: str | None = None, status: str | None = None
-) -> Sequence[str]:
-    """The ids of the same events as `page`, all of them, oldest first, without those of which nothing can be made."""
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events shall be understood again; what is not said does not matter."""
+
+    org_id: str | None = None
+    type: str | None = None
+    statuses: tuple[Status, ...] = ()
+    since: float | None = None  #: unix; when they came, at the earliest
+    ids: tuple[str, ...] = ()
+
+
+def replayable(tx: sa.Connection, chosen: Chosen, after_seq: int, limit: int) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """`seq`, `id`, `call_id` and `source` of the next of them behind *after_seq*, oldest first.
+
+    Without those of which nothing can be made: unassigned, or of no conversation.
+    """
+    columns = events.c.seq, events.c.id, events.c.call_id, events.c.source
+    wanted = *_replayable(chosen), events.c.seq > after_seq
+    return tx.execute(sa.select(*columns).where(*wanted).order_by(events.c.seq).limit(limit)).all()
+
+
+def count_replayable(tx: sa.Connection, chosen: Chosen) -> tuple[int, int]:
+    """How many there are, and the `seq` of the last."""
+    count = sa.select(sa.func.count(), sa.func.coalesce(sa.func.max(events.c.seq), 0)).where(*_replayable(chosen))
+    total, last_seq = tx.execute(count).one()
+    return total, last_seq
+
+
+def replayable_of_calls(tx: sa.Connection, chosen: Chosen, call_ids: Collection[str]) -> Sequence[str]:
+    """The ids of those of them that tell of these calls."""
+    wanted = *_replayable(chosen), events.c.call_id.in_(call_ids), events.c.source.not_in(ASIDES)
+    return tx.execute(sa.select(events.c.id).where(*wanted)).scalars().all()
+
+
+def _replayable(chosen: Chosen) -> list[sa.ColumnElement[bool]]:
     is_something = events.c.call_id.is_not(None) | events.c.source.in_(ASIDES)
-    wanted = *_wanted(org_id, type, status, None), is_something, events.c.status != "unassigned"
-    return tx.execute(sa.select(events.c.id).where(*wanted).order_by(events.c.seq)).scalars().all()
+    wanted = [*_wanted(chosen.org_id, chosen.type, None, None), is_something, events.c.status != "unassigned"]
+    if chosen.statuses:
+        wanted.append(events.c.status.in_(chosen.statuses))
+    if chosen.since is not None:
+        wanted.append(events.c.received_at >= chosen.since)
+    if chosen.ids:
+        wanted.append(events.c.id.in_(chosen.ids))
+    return wanted
 
 
 def _wanted(
@@ -114,11 +150,31 @@ def _wanted(
     return [column == value for column, value in asked.items() if value is not None]
 
 
-def of_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[sa.Row[Any]]:
-    """Whole rows of every event that makes these calls and may be projected, oldest first."""
-    may_be = events.c.status.in_(("pending", "projected")), events.c.source.not_in(ASIDES)
-    wanted = events.c.call_id.in_(call_ids), *may_be
+def of_calls(tx: sa.Connection, call_ids: Collection[str], set_aside: Collection[str] = ()) -> Sequence[sa.Row[Any]]:
+    """Whole rows of every event that makes these calls and may be projected, oldest first.
+
+    *set_aside*: ids of events that count too, however they stand.
+    """
+    may_be = events.c.status.in_(("pending", "projected")) | events.c.id.in_(set_aside)
+    wanted = events.c.call_id.in_(call_ids), may_be, events.c.source.not_in(ASIDES)
     return tx.execute(sa.select(events).where(*wanted).order_by(events.c.seq)).all()
+
+
+def whole(tx: sa.Connection, ids: Collection[str]) -> Sequence[sa.Row[Any]]:
+    """Whole rows of these events, oldest first."""
+    return tx.execute(sa.select(events).where(events.c.id.in_(ids)).order_by(events.c.seq)).all()
+
+
+def unassigned(tx: sa.Connection, after_seq: int, limit: int) -> Sequence[sa.Row[Any]]:
+    """Whole rows of the next events of conversations that belong to no organisation yet."""
+    wanted = events.c.status == "unassigned", events.c.conversation_id.is_not(None), events.c.seq > after_seq
+    return tx.execute(sa.select(events).where(*wanted).order_by(events.c.seq).limit(limit)).all()
+
+
+def assign(tx: sa.Connection, id: str, event: Event) -> None:
+    """File *event* (sealed), which is the unassigned one of that *id* under the organisation that it belongs to."""
+    add(tx, event)
+    tx.execute(events.delete().where(events.c.id == id, events.c.status == "unassigned"))
 
 
 def set_status(tx: sa.Connection, ids: Collection[str], status: Status, reason: str | None = None) -> None:

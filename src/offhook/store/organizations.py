@@ -120,6 +120,12 @@ def _raise_version(tx: sa.Connection) -> None:
     tx.execute(sa.update(directory_version).values(version=directory_version.c.version + 1))
 
 
+def registered_by(tx: sa.Connection, agent_id: str) -> Sequence[str]:
+    """The organisations that registered the agent; not those that only sent events in its name."""
+    registered = agents.c.agent_id == agent_id, agents.c.is_learnt.is_(False)
+    return tx.execute(sa.select(agents.c.org_id).where(*registered)).scalars().all()
+
+
 # Organisations
 
 
@@ -264,6 +270,21 @@ def lend_tool_secret(
     _raise_version(tx)
 
 
+def add_secret(tx: sa.Connection, keys: KeyRing, org_id: str, kind: Kind, value: str, label: str, now: float) -> str:
+    """One more secret under a label of its own; its id. Those that are there stay as they are."""
+    id = _add_secret(tx, keys, org_id, kind, value, now, label=label)
+    _raise_version(tx)
+    return id
+
+
+def close_labelled(tx: sa.Connection, org_id: str, kind: Kind, label: str, until: float, *, but: str = "") -> None:
+    """Have the secrets of that kind and label end at *until*, or sooner if they would; *but* is the id of one that stays."""
+    these = (secrets.c.org_id == org_id) & (secrets.c.kind == kind) & (secrets.c.label == label)
+    lasts_longer = secrets.c.expires_at.is_(None) | (secrets.c.expires_at > until)
+    tx.execute(sa.update(secrets).where(these & lasts_longer & (secrets.c.id != but)).values(expires_at=until))
+    _raise_version(tx)
+
+
 def stamp_used(tx: sa.Connection, used: dict[str, float]) -> None:
     """Write when each secret was last used. The version stays: nothing that the directory answers changes by it."""
     rows = [{"used_id": secret_id, "used_at": at} for secret_id, at in used.items()]
@@ -335,10 +356,17 @@ def add_agent(tx: sa.Connection, org_id: str, agent_id: str, name: str | None, n
     _raise_version(tx)
 
 
-def remove_agent(tx: sa.Connection, org_id: str, agent_id: str) -> None:
+def unregister_agent(tx: sa.Connection, org_id: str, agent_id: str) -> None:
+    """No longer registered; one for which variables are declared stays."""
+    this = (agents.c.org_id == org_id) & (agents.c.agent_id == agent_id)
+    tx.execute(sa.delete(agents).where(this & agents.c.variables.is_(None)))
+    _raise_version(tx)
+
+
+def forget_agent(tx: sa.Connection, org_id: str, agent_id: str) -> None:
     """Forget the agent and its variables; Mistake when the organisation has no such agent. Its next event teaches it anew."""
-    theirs = agents.c.org_id == org_id, agents.c.agent_id == agent_id
-    if not tx.execute(agents.delete().where(*theirs)).rowcount:
+    this = (agents.c.org_id == org_id) & (agents.c.agent_id == agent_id)
+    if not tx.execute(sa.delete(agents).where(this)).rowcount:
         raise Mistake(f"There is no agent {agent_id!r}: `offhook agent list` shows those that there are.")
     _raise_version(tx)
 
@@ -387,9 +415,9 @@ def add_number(tx: sa.Connection, org_id: str, number: str, label: str | None, n
     _raise_version(tx)
 
 
-def remove_number(tx: sa.Connection, org_id: str, number: str) -> None:
-    """Forget the number (E.164); Mistake when it is not the organisation's. Its calls stay."""
-    theirs = numbers.c.org_id == org_id, numbers.c.number == number
-    if not tx.execute(numbers.delete().where(*theirs)).rowcount:
-        raise Mistake(f"{number} is no number of the organisation: `offhook number list` shows those that are.")
+def remove_number(tx: sa.Connection, org_id: str, number: str) -> bool:
+    """Forget the number (E.164); False when it was not the organisation's. Its calls stay."""
+    this = (numbers.c.org_id == org_id) & (numbers.c.number == number)
+    was_theirs = tx.execute(sa.delete(numbers).where(this)).rowcount > 0
     _raise_version(tx)
+    return was_theirs

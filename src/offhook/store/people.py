@@ -55,11 +55,15 @@ def resolve_people(tx: sa.Connection, people: Sequence[Person]) -> list[str | No
     return [replaced.get(id, id) if id else None for id in ids]
 
 
-def name_stranger(tx: sa.Connection, contact_id: str, name: str, now: float) -> None:
-    """Call a contact *name*, if nobody has said yet what it is called."""
+def name_stranger(tx: sa.Connection, contact_id: str, name: str, heard_at: float) -> None:
+    """Call a contact *name*, if nobody has said yet what it is called.
+
+    Dated by when the name was heard and not by the clock: what an agent heard later counts more, in a replay too.
+    """
     first, _, last = name.replace("\0", "").strip().partition(" ")
     is_stranger = contacts.c.id == contact_id, contacts.c.first_name.is_(None), contacts.c.last_name.is_(None)
-    called = {"first_name": first or None, "last_name": last.strip() or None, "updated_at": now}
+    changed_at = sa.case((contacts.c.updated_at > heard_at, contacts.c.updated_at), else_=heard_at)
+    called = {"first_name": first or None, "last_name": last.strip() or None, "updated_at": changed_at}
     if first and tx.execute(contacts.update().where(*is_stranger).values(called)).rowcount:
         contact_rows.stamp_search_text(tx, contact_id)
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
@@ -18,13 +18,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from offhook.errors import Unavailable
+from offhook.errors import OffhookError, Unavailable
 from offhook.events import Event, Filed
+from offhook.logs import log
 from offhook.store import contacts, memories
 from offhook.store import events as event_rows
 from offhook.store.database import MAX_BATCH, P, Statement, T, prepared
 
 _CONNECT_S = 2.0
+_PREPARE_AGAIN_S = 1.0
 _FILE_S = 2.0  #: for a whole batch; the events' own budget is shorter and sends them to the spool meanwhile
 _STATEMENT_S = 30.0
 _WAIT_FOR_CONNECTION_S = 5.0
@@ -77,6 +79,7 @@ class PostgresqlDatabase:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._opening: asyncio.Task[None] | None = None  #: until it is done nobody is let in
         self._filing_connection: asyncpg.Connection | None = None
         self._lookups: asyncpg.Pool | None = None
         self._engine = create_async_engine(
@@ -96,7 +99,14 @@ class PostgresqlDatabase:
         except _FAILURES as error:
             raise Unavailable(f"PostgreSQL cannot be reached: {_said(error)}.") from error
 
+    def open_later(self, prepare: Callable[[], Awaitable[None]]) -> None:
+        self._writer = asyncio.create_task(self._file_on(), name="postgresql-file")
+        self._opening = asyncio.create_task(self._open_after(prepare), name="postgresql-open")
+
     async def close(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
         await self._idle.wait()
         self._writer.cancel()
         await asyncio.gather(self._writer, return_exceptions=True)
@@ -134,6 +144,7 @@ class PostgresqlDatabase:
 
     async def _look_up(self, sql: str, *given: str) -> Sequence[Sequence[Any]]:
         try:
+            self._must_be_open()
             if self._lookups is None:
                 self._lookups = await self._open_lookups()
             async with self._lookups.acquire(timeout=_CONNECT_S) as connection:
@@ -145,12 +156,34 @@ class PostgresqlDatabase:
         self, connected: AbstractAsyncContextManager[AsyncConnection], statement: Callable[[sa.Connection], T]
     ) -> T:
         try:
+            self._must_be_open()
             async with asyncio.timeout(_STATEMENT_S), connected as connection:
                 return await connection.run_sync(statement)
         except sa.exc.IntegrityError as error:
             raise error from None  # the driver's own error, behind it, repeats the whole row
         except (sa.exc.DBAPIError, sa.exc.TimeoutError, *_FAILURES) as error:
             raise Unavailable(f"PostgreSQL did not answer: {_said(error)}.") from error
+
+    async def _open_after(self, prepare: Callable[[], Awaitable[None]]) -> None:
+        said = ""
+        while True:
+            try:
+                await prepare()
+            except OffhookError as error:
+                if error.message != said:
+                    log.warning("database.shut", reason=error.message)
+                said = error.message
+            except Exception:  # a server that gave up here would spool until its disk is full
+                log.exception("database.unprepared")
+            else:
+                self._opening = None
+                log.info("database.opened")
+                return
+            await asyncio.sleep(_PREPARE_AGAIN_S)
+
+    def _must_be_open(self) -> None:
+        if self._opening is not None:
+            raise ConnectionError("it was not there when this server started, and has not come back yet")
 
     # Filing
 
@@ -200,6 +233,7 @@ class PostgresqlDatabase:
 
     async def _insert(self, batch: Sequence[Event]) -> dict[str, Filed]:
         """Commit *batch* and tell of each event id whether it is a repetition."""
+        self._must_be_open()
         if self._filing_connection is None or self._filing_connection.is_closed():
             self._filing_connection = await self._connect()
         columns = zip(*map(event_rows.filed_values, batch), strict=True)

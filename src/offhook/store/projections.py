@@ -72,7 +72,7 @@ def write(tx: sa.Connection, projections: Sequence[Projection], now: float) -> s
     """Write them; the ids of those calls that a newer event has overtaken, of which nothing is written."""
     current = _not_overtaken(tx, sorted(projections, key=lambda one: one.call_id))
     contact_ids = _contact_ids(tx, current)
-    _name_strangers(tx, current, contact_ids, now)
+    _name_strangers(tx, current, contact_ids)
     _write_changed(
         tx, calls, [{**_theirs(one, contact_ids), **one.call, "updated_at": now} for one in current if one.call]
     )
@@ -107,13 +107,11 @@ def _contact_ids(tx: sa.Connection, projections: Iterable[Projection]) -> dict[s
     return dict(zip(called, people.resolve_people(tx, list(called.values())), strict=True))
 
 
-def _name_strangers(
-    tx: sa.Connection, projections: Iterable[Projection], contact_ids: dict[str, str | None], now: float
-) -> None:
+def _name_strangers(tx: sa.Connection, projections: Iterable[Projection], contact_ids: dict[str, str | None]) -> None:
     for one in projections:
         contact_id = contact_ids.get(one.call_id)
         if contact_id and one.person is not None and one.person.name:
-            people.name_stranger(tx, contact_id, one.person.name, now)
+            people.name_stranger(tx, contact_id, one.person.name, one.person.seen_at)
 
 
 def _theirs(projection: Projection, contact_ids: dict[str, str | None]) -> dict[str, str | None]:

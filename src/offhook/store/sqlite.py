@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +80,9 @@ class SqliteDatabase:
             raise Unavailable(f"The database {self._path} cannot be opened: {error}.") from error
         self._writer = threading.Thread(target=self._write_on, name="sqlite-write", daemon=True)
         self._writer.start()
+
+    def open_later(self, prepare: Callable[[], Awaitable[None]]) -> None:
+        raise NotImplementedError("SQLite is a file of this machine: it is there, or the server is not")
 
     async def close(self) -> None:
         self._is_closing = True

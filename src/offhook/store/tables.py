@@ -364,3 +364,57 @@ merged_contacts = sa.Table(  # contacts that are another now; nobody new gets th
     _time("merged_at"),
     sa.Index("ix_merged_contacts_kept_id", "kept_id"),
 )
+
+
+# What is kept of the provider's side, to compare it with ours
+
+workspaces = sa.Table(
+    "workspaces",
+    metadata,
+    _id("org_id", primary_key=True),
+    sa.Column("api_key", sa.LargeBinary, nullable=False),  # sealed
+    sa.Column("set_up", sa.Text, nullable=False),  # JSON: what `offhook connect` made and changed there, to undo it
+    _time("reconciled_until", nullable=True),  # calls that began before are accounted for
+    _time("reconciled_at", nullable=True),
+    sa.Column("trouble", sa.Text),  # the sentence of the last attempt that failed; NULL after one that did not
+    _time("created_at"),
+    _time("updated_at"),
+)
+
+balances = sa.Table(
+    "balances",
+    metadata,
+    _id("org_id", primary_key=True),
+    sa.Column("day", sa.Text, primary_key=True),  # UTC, "2026-11-22": when the calls began
+    sa.Column("theirs", sa.Integer, nullable=False),
+    sa.Column("ours", sa.Integer, nullable=False),  # of theirs, those that are here
+    sa.Column("fetched", sa.Integer, nullable=False),  # of ours, those that no webhook brought
+    sa.Column("absent", sa.Integer, nullable=False),  # of theirs, those that are not; `absences` says why
+    _time("updated_at"),
+)
+
+absences = sa.Table(
+    "absences",
+    metadata,
+    _id("org_id", primary_key=True),
+    sa.Column("conversation_id", sa.Text, primary_key=True),
+    sa.Column("what", sa.Text, primary_key=True),  # conversation, audio
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("is_final", sa.Boolean, nullable=False),  # false: it is asked about again
+    _time("began_at"),  # the call
+    _time("noticed_at"),
+)
+
+warnings = sa.Table(
+    "warnings",
+    metadata,
+    _id("org_id", primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("severity", sa.Text, nullable=False),  # watched (no finding yet), warning, error
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("remedy", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),  # JSON: which agents, which address; not for strangers
+    _time("since"),
+    _time("seen_at"),
+    _time("told_at", nullable=True),  # when somebody was alerted
+)

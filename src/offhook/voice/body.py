@@ -5,6 +5,7 @@ When the body has ended, the parser of the envelope says which string is the rec
 where they stood. So recording and envelope cannot disagree about keys, escapes, duplicates or nesting.
 """
 
+import errno
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -68,12 +69,14 @@ class Intake:
                 self._sha256.update(raw)
                 self._size_bytes += len(raw)
                 self._strings.feed(raw)
+                self._must_have_room()
 
     def finish(self) -> Body:
         """The body has ended; nothing of it is visible yet."""
         with self._lock:
             self._strings.finish()
             recording = self._recording()
+            self._must_have_room()
             is_over_limit = self._without(recording) > self._limit_bytes
             cuts = self._strings.cuts if is_over_limit else [recording] if recording else []
             inline, parts = self._strings.settled(cuts)
@@ -110,6 +113,7 @@ class Intake:
         OSError: discard it. An fsync that failed is never tried again.
         """
         with self._lock:
+            self._must_have_room()
             names = _files_of(self._finished())
             for draft in self._strings.drafts():
                 if draft.name in names:
@@ -135,6 +139,11 @@ class Intake:
             for draft in self._strings.drafts():
                 draft.discard()
             self._strings.let_go()
+
+    def _must_have_room(self) -> None:
+        """OSError when it needs files, and what room is left on the disk is kept for what needs none."""
+        if self.has_files and self._folders.is_tight():
+            raise OSError(errno.ENOSPC, "The disk is full: what is left is kept for small events")
 
     def _recording(self) -> Cut | None:
         """The cut that is the recording; None without one, and of a body that is not to be read."""

@@ -1,7 +1,7 @@
 """Bodies in pieces: what stays in the row, what lies in files, and the whole again, byte for byte."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ class Folders(NamedTuple):
     recordings: Path  #: decoded audio, open
     bodies: Path  #: raw stretches, sealed
     keys: KeyRing
+    is_tight: Callable[[], bool] = bool  #: whether what room is left on their disk is kept for small events; False
 
     def sweep(self) -> int:
         """Remove what a crash left half written; how many files there were."""

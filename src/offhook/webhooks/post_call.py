@@ -20,6 +20,7 @@ from offhook.logs import log
 from offhook.refusals import Check, Refusals
 from offhook.store import events as event_rows
 from offhook.store.database import Database
+from offhook.streaks import Streaks
 from offhook.voice.body import Body, Intake
 from offhook.voice.elevenlabs.envelope import FULL_AUDIO, Envelope
 from offhook.voice.elevenlabs.payloads import EVENTS
@@ -62,6 +63,7 @@ class PostCallDoor:
         database: Database,
         inbox: Inbox,
         refusals: Refusals,
+        streaks: Streaks,
         quota: UnprovenQuota,
         folders: Folders,
         body_limit_bytes: int,
@@ -73,6 +75,7 @@ class PostCallDoor:
         self._database = database
         self._inbox = inbox
         self._refusals = refusals
+        self._streaks = streaks
         self._pace = Pace()
         self._quota = quota
         self._folders = folders
@@ -102,8 +105,15 @@ class PostCallDoor:
             given = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b'{"error":"Webhook processing failed"}')
         finally:
             await arrival.discard()
+        self._note(knock, given)
         await send_answer(send, given)
         _accept_s.observe(time.perf_counter() - begun)
+
+    def _note(self, knock: Knock, given: Answer) -> None:
+        """Count what the organisation's sender is answered; whoever does not even try to prove anything is not its sender."""
+        is_nobody = knock.signature is None and not knock.bearer
+        if knock.org_claim and not is_nobody and self._directory.organization(knock.org_claim):
+            self._streaks.note(knock.org_claim, given.status)
 
     async def _receive(
         self, knock: Knock, signature: Signature | None, arrival: Arrival[Trial], receive: Receive

@@ -21,9 +21,14 @@ T = TypeVar("T")
 _ONE_AT_A_TIME = 0x0FF_400C  #: PostgreSQL advisory lock: two replicas starting at once upgrade one after the other
 
 
-async def upgrade(settings: Settings) -> None:
-    """Create the schema or bring it up to date; NewerDatabase when a later offhook made it."""
-    await _run(settings, _upgrade)
+async def upgrade(settings: Settings, to: str | None = None) -> None:
+    """Create the schema or bring it up to date, or only to revision *to*; NewerDatabase when a later offhook made it."""
+    await _run(settings, lambda tx: _upgrade(tx, to or _head()))
+
+
+def is_known(revision: str) -> bool:
+    """Whether this offhook can bring a database from there up to date."""
+    return revision in _known_revisions()
 
 
 async def revision(settings: Settings) -> tuple[str | None, str]:
@@ -31,17 +36,17 @@ async def revision(settings: Settings) -> tuple[str | None, str]:
     return await _run(settings, lambda tx: (_current(tx), _head()))
 
 
-def _upgrade(tx: sa.Connection) -> None:
+def _upgrade(tx: sa.Connection, to: str) -> None:
     if tx.dialect.name == "postgresql":
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
     current = _current(tx)
-    if current == _head():
+    if current == to:
         return
     if current is not None and current not in _known_revisions():
         raise NewerDatabase
     config = _config()
     config.attributes["connection"] = tx
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 async def _run(settings: Settings, statement: Callable[[sa.Connection], T]) -> T:
