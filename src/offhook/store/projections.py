@@ -103,12 +103,17 @@ def _not_overtaken(tx: sa.Connection, projections: Sequence[Projection]) -> list
 
 def _contact_ids(tx: sa.Connection, projections: Iterable[Projection]) -> dict[str, str | None]:
     """By call, whose it is: somebody known, or made now."""
-    called = {one.call_id: one.person for one in projections if one.person is not None}
+    called = {one.call_id: one.person for one in sorted(projections, key=_seen_at) if one.person is not None}
     return dict(zip(called, people.resolve_people(tx, list(called.values())), strict=True))
 
 
+def _seen_at(one: Projection) -> float:
+    """Whoever was heard of first makes the contact and names it, however many are written together."""
+    return one.person.seen_at if one.person is not None else 0.0
+
+
 def _name_strangers(tx: sa.Connection, projections: Iterable[Projection], contact_ids: dict[str, str | None]) -> None:
-    for one in projections:
+    for one in sorted(projections, key=_seen_at):
         contact_id = contact_ids.get(one.call_id)
         if contact_id and one.person is not None and one.person.name:
             people.name_stranger(tx, contact_id, one.person.name, one.person.seen_at)
