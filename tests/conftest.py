@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 
-from offhook import sealing
+from offhook import logs, sealing
 from offhook.settings import Settings
 from offhook.store import migrations
 from offhook.store.database import Database
@@ -36,6 +36,15 @@ def pytest_configure() -> None:
     drawn = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], drawn])
     os.environ.setdefault("OFFHOOK_BALLAST_MIB", "0")  # hundreds of data directories at 64 MiB each would fill a disk
+
+
+@pytest.fixture(autouse=True)
+def _logs_stay_as_they_were() -> Iterator[None]:
+    """A command that ran in this process logs to this test's standard error, which is closed for the next."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+    vars(logs.log).pop("bind", None)  # where structlog keeps a logger that it was told to cache
 
 
 def _absent(sentence: str) -> NoReturn:

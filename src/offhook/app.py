@@ -74,10 +74,9 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
         if with_worker:
             deps.inbox.on_filed.append(deps.projector.ring)
             deps.projector.on_kept.append(deps.ledger.ring)
+            stack.push_async_callback(_stopped, deps.projector, deps.ledger)
             await deps.ledger.start()
-            stack.push_async_callback(deps.ledger.stop)
             await deps.projector.start()
-            stack.push_async_callback(deps.projector.stop)
         yield deps
 
 
@@ -101,6 +100,11 @@ async def _look_after_disks(deps: Deps) -> None:
         except Exception:  # who watches the disks must not end unnoticed
             log.exception("disks.look_failed")
         await asyncio.sleep(_LOOK_AT_DISKS_S)
+
+
+async def _stopped(projector: Projector, ledger: Ledger) -> None:
+    """Both at once: a database that hangs holds up either for as long as it may take."""
+    await asyncio.gather(projector.stop(), ledger.stop())
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

@@ -36,7 +36,7 @@ _HOLD_EVERY_S = LEASE_S / 4
 _MOST_IN_HAND = 8
 _LOOK_EVERY_S = 1.0  #: for what other processes wished
 _RETRY_S = 2.0  #: how long a database that failed is not asked
-_STOP_S = 20.0
+_STOP_S = 12.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 5.0, 86_400.0
 FOR_EVER = 1 << 31  #: attempts
 _LAST_WORDS = 3  #: attempts more than a kind has: how one ended may have been lost with the database
@@ -179,7 +179,7 @@ class Ledger:
         has_taken = False
         for kinds, hands in self._shares():
             free = min(hands, _MOST_IN_HAND - len(self._in_hand))
-            if free > 0 and await self._is_something_due(kinds):
+            if free > 0 and not self._is_stopping and await self._is_something_due(kinds):
                 has_taken |= await self._take_some(kinds, free)
         return has_taken
 
