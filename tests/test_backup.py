@@ -44,7 +44,9 @@ async def rows(settings: Settings) -> dict[str, list[dict[str, Any]]]:
 
 
 def _rows(tx: sa.Connection, table: sa.Table) -> list[dict[str, Any]]:
-    return [dict(row) for row in tx.execute(sa.select(table).order_by(*table.primary_key)).mappings()]
+    """All of it but when secrets were last used, which the directory writes down a while later."""
+    columns = [column for column in table.c if column.name != "last_used_at"]
+    return [dict(row) for row in tx.execute(sa.select(*columns).order_by(*table.primary_key)).mappings()]
 
 
 def files(settings: Settings) -> dict[str, bytes]:
