@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 python := .venv/bin/python
 
 help:  ## print this list
@@ -21,7 +21,7 @@ serve: run-environment  ## serve on 127.0.0.1:2212; the settings are OFFHOOK_ va
 
 test: dev-environment  ## run every test that takes less than a minute, on SQLite and on a real PostgreSQL and Redis
 	@tools/services
-	@$(python) -m pytest -n $(WORKERS) $(ARGS)
+	@$(python) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 torture: dev-environment  ## run the long tests, which kill, stop, freeze and fill what offhook stands on
 	@tools/services

@@ -70,7 +70,7 @@ def test_an_answer_but_200_is_no_measurement(baseline: Baseline) -> None:
 
 
 def test_the_open_loop_charges_a_stall_to_all_who_came_meanwhile(baseline: Baseline) -> None:
-    thaw = threading.Timer(0.5, baseline.thaw)
+    thaw = threading.Timer(1.0, baseline.thaw)
     asked = questions(baseline.doors, callers=10)
     open_loop(baseline.port, asked, rate=50, seconds=0.2)
     baseline.freeze()

@@ -5,7 +5,7 @@ import copy
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -203,24 +203,20 @@ async def test_what_people_changed_since_survives_the_undoing(
     assert ["tool_theirs"] == [*held.tools]
 
 
+#: After how many requests: a secret, a webhook and its retries, two settings, seven tools, an agent.
+_EVERY_CRASH = (1, 2, 3, 4, 5, 6, 12, 13)
+
+
 @on_sqlite
+@pytest.mark.parametrize("crashes", [(2, 5, 12), pytest.param(_EVERY_CRASH, marks=pytest.mark.torture)], ids=str)
 async def test_a_crash_after_any_request_is_gone_on_from_and_undone(
-    twin: Twin, offhook: Offhook, acme: NewOrganization
+    twin: Twin, offhook: Offhook, acme: NewOrganization, crashes: Sequence[int]
 ) -> None:
     held = twin.desk.workspace
     for id in [*held.agents][1:]:
         del held.agents[id]
     before = shape(twin)
-    for requests in (
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        12,
-        13,
-    ):  # a secret, a webhook and its retries, two settings, seven tools, an agent
+    for requests in crashes:
         with crashing_after(requests):
             assert 1 == (await offhook("connect", "Acme", "--api-key", KEY, "--yes")).code
         ended = await offhook("connect", "Acme", "--api-key", KEY, "--yes")
