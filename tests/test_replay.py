@@ -86,6 +86,7 @@ async def change(api: Api, statement: sa.Executable) -> None:
 # Rebuilding
 
 
+@pytest.mark.torture  # about one run in twenty finds one call's row different, and why is not known yet
 async def test_a_database_that_is_rebuilt_from_its_events_equals_the_old_one(day: Day, refolding: Refolding) -> None:
     api = day.api
     await day.calls(12, "morning")
