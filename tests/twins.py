@@ -57,7 +57,7 @@ async def served_twin() -> AsyncIterator[Twin]:
     workspace = Workspace(KEY, clock())
     desk = Desk(workspace, clock, Postman(workspace, clock))
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(build(desk), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(build(desk), log_level="warning", timeout_keep_alive=75))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.01)
