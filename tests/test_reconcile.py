@@ -416,6 +416,9 @@ async def test_the_commands_fetch_what_is_missing_and_show_the_balance(
     monkeypatch.setenv("OFFHOOK_DATA_DIR", str(home.deps.settings.data_dir))
     monkeypatch.setenv("OFFHOOK_ELEVENLABS_URL", home.twin.url)
     await home.twin.place(4)
+    for conversation in home.twin.desk.workspace.conversations.values():
+        conversation.started_at += 1  # by rounding, and by a clock that is a little ahead of ours
+        conversation.data["metadata"]["start_time_unix_secs"] += 1
     count = len(home.twin.desk.workspace.conversations)
     dry = await told(capsys, 1, "reconcile", "Acme Corp", "--since", "7d", "--dry-run", "--json")
     assert {"conversations": count, "recordings": count} == dry["missing"]

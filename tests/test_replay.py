@@ -1,6 +1,7 @@
 """Events understood again: many at a time, tried without writing, and a whole database from its events alone."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -86,7 +87,6 @@ async def change(api: Api, statement: sa.Executable) -> None:
 # Rebuilding
 
 
-@pytest.mark.torture  # about one run in twenty finds one call's row different, and why is not known yet
 async def test_a_database_that_is_rebuilt_from_its_events_equals_the_old_one(day: Day, refolding: Refolding) -> None:
     api = day.api
     await day.calls(12, "morning")
@@ -104,10 +104,39 @@ async def test_a_database_that_is_rebuilt_from_its_events_equals_the_old_one(day
     difference = await replays.tried(refolding.rebuild(api.org.id), "Rebuilding", 0)
     assert [] == difference.unread
     after = await everything(api)
-    for name, was in before.items():
-        assert was == after[name], name
+    assert {} == {name: differing(was, after[name]) for name, was in before.items() if was != after[name]}
     again = await replays.tried(refolding.rebuild(None, is_only_checked=True), "Checking", 0)
     assert (True, {}) == (again.is_empty, again.counts)
+
+
+def differing(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[Any]:
+    """What is only in the one, what is only in the other; of a row that is in both, the columns that differ."""
+    if len(before) != len(after):
+        return [[row for row in before if row not in after], [row for row in after if row not in before]]
+    return [
+        {name: (was[name], now[name]) for name in was if was[name] != now[name]}
+        for was, now in zip(before, after, strict=True)
+        if was != now
+    ]
+
+
+async def test_what_was_asked_of_a_call_counts_although_it_was_filed_after_the_call(
+    api: Api, refolding: Refolding
+) -> None:
+    """A request is filed a moment after its answer, and a call can be short."""
+    booked = told(api, BOOKING)
+    asked = {"conversation_id": booked.conversation_id, "agent_id": booked.agent_id, "caller_id": "+14165550199"}
+    answer = b'{"dynamic_variables":{"caller_name":"Jane"}}'
+    kind = events.PERSONALIZATION
+    greeting = event(asked, org_id=api.org.id, type=kind, source=kind, answer=answer, call_id=booked.call_id)
+    await file(api, booked, greeting)
+    await Day(api).project()
+    before = await rows(api, calls)
+    assert {"caller_name": "Jane"} == json.loads(before[0]["context"])["told"]
+    await change(api, calls.delete())
+    await change(api, contexts.delete())
+    await replays.tried(refolding.rebuild(api.org.id), "Rebuilding", 0)
+    assert before == await rows(api, calls)
 
 
 async def people_at_work(day: Day) -> None:

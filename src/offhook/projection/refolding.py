@@ -27,7 +27,7 @@ from offhook.store import refolds
 from offhook.store.database import Database
 from offhook.store.events import Chosen
 from offhook.store.projections import Aside, Projection
-from offhook.store.refolds import Change, Refold
+from offhook.store.refolds import Change, Outcome, Refold
 from offhook.voice.parts import Folders
 
 AnyRow = sa.Row[*tuple[Any, ...]]
@@ -80,7 +80,8 @@ class Refolding:
             ids = {row.call_id for row in rows}
             set_aside = await self._database.read(event_rows.replayable_of_calls, chosen, ids)
             asides = [row.id for row in rows if _is_aside(row)]
-            yield await self._step(rows, refolds.changes, set_aside=asides or set_aside)
+            step, _ = await self._step(rows, refolds.changes, set_aside=asides or set_aside)
+            yield step
 
     async def rebuild(self, org_id: str | None, *, is_only_checked: bool = False) -> AsyncIterator[Step]:
         """Make anew what follows from an organisation's events, or everybody's; or only tell what that would change."""
@@ -88,7 +89,10 @@ class Refolding:
         statement = refolds.changes if is_only_checked else refolds.keep
         async for rows in self._runs(chosen):
             begun_at = time.monotonic()
-            yield await self._step(rows, statement, is_rebuilt=True)
+            step, late = await self._step(rows, statement, is_rebuilt=True)
+            yield step
+            if late:
+                yield await self._with_context(late)
             await asyncio.sleep(time.monotonic() - begun_at)  # a server beside us wants to write, too
 
     async def _runs(self, chosen: Chosen) -> AsyncIterator[Sequence[AnyRow]]:
@@ -114,19 +118,28 @@ class Refolding:
     async def _step(
         self,
         rows: Sequence[AnyRow],
-        statement: Callable[[sa.Connection, Refold, float], tuple[list[Change], set[str]]],
+        statement: Callable[[sa.Connection, Refold, float], Outcome],
         *,
         set_aside: Collection[str] = (),
         is_rebuilt: bool = False,
-    ) -> Step:
+    ) -> tuple[Step, Collection[str]]:
+        """And the ids of calls that were folded before their context was there."""
         is_aside = rows[0].source in ASIDES
-        heard = await (self._heard_asides(rows) if is_aside else self._folded(rows, set_aside))
+        call_ids = {row.call_id for row in rows}
+        heard = await (self._heard_asides(rows) if is_aside else self._folded(call_ids, set_aside))
         refold = Refold(
             said=heard.said, folded=list(map(_of_the_past, heard.folded)) if is_rebuilt else heard.folded,
             due=set_aside, is_pruned=is_rebuilt,
         )  # fmt: skip
-        changes, _ = await self._database.write(statement, refold, self._now())
-        return Step(len(rows), changes, heard.unread)
+        changes, late = await self._database.write(statement, refold, self._now())
+        return Step(len(rows), changes, heard.unread), late
+
+    async def _with_context(self, call_ids: Collection[str]) -> Step:
+        """Calls that came before what was asked of them, folded once more; what could not be read was told before."""
+        heard = await self._folded(call_ids, ())
+        refold = Refold(folded=list(map(_of_the_past, heard.folded)))
+        changes, _ = await self._database.write(refolds.keep, refold, self._now())
+        return Step(0, changes, ())
 
     async def _heard_asides(self, rows: Sequence[AnyRow]) -> "_Heard":
         heard = _Heard([], [], [])
@@ -137,9 +150,8 @@ class Refolding:
                 heard.unread.append(Unread(event.id, "What was answered to it cannot be read."))
         return heard
 
-    async def _folded(self, rows: Sequence[AnyRow], set_aside: Collection[str]) -> "_Heard":
+    async def _folded(self, call_ids: Collection[str], set_aside: Collection[str]) -> "_Heard":
         heard = _Heard([], [], [])
-        call_ids = {row.call_id for row in rows}
         conversations = await self._load(call_ids, set_aside, heard.unread)
         read: list[tuple[Conversation, Gathered | None]] = []
         for conversation, gathered in await self._read(conversations):

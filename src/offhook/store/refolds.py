@@ -5,7 +5,7 @@ savepoint is rolled back.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -60,25 +60,29 @@ class Refold(msgspec.Struct, frozen=True, kw_only=True):
         return {one.call_id for one in self.folded} | of_asides
 
 
-def changes(tx: sa.Connection, refold: Refold, now: float) -> tuple[list[Change], set[str]]:
-    """What it would change, and the ids of calls that a newer event has overtaken; nothing is changed when this returns."""
+class Outcome(NamedTuple):
+    changes: Sequence[Change]
+    late: Collection[str] = ()  #: ids of calls on file whose context is new: they are to be folded with it
+
+
+def changes(tx: sa.Connection, refold: Refold, now: float) -> Outcome:
+    """What it would change; nothing is changed when this returns."""
     savepoint = tx.begin_nested()
-    overtaken = _write(tx, refold, now)
+    _write(tx, refold, now)
     after = _rows(tx, refold)
     people = _people(after)
     after |= _contacts(tx, people)
     savepoint.rollback()
     before = _rows(tx, refold)
     before |= _contacts(tx, people | _people(before))
-    return _between(before, after), overtaken
+    return Outcome(_between(before, after))
 
 
-def keep(tx: sa.Connection, refold: Refold, now: float) -> tuple[list[Change], set[str]]:
+def keep(tx: sa.Connection, refold: Refold, now: float) -> Outcome:
     """The same, and it is changed."""
-    found = changes(tx, refold, now)
-    if found[0]:
-        _write(tx, refold, now)
-    return found
+    found, _ = changes(tx, refold, now)
+    late = _write(tx, refold, now) if found else ()
+    return Outcome(found, late if any(change.table == contexts.name for change in found) else ())
 
 
 def without_events(tx: sa.Connection, org_id: str | None) -> int:
@@ -89,15 +93,16 @@ def without_events(tx: sa.Connection, org_id: str | None) -> int:
 
 
 def _write(tx: sa.Connection, refold: Refold, now: float) -> set[str]:
+    """The ids of calls on file that want a context of these."""
     if refold.due:
         event_rows.send_back(tx, refold.due)
-    projections.write_asides(tx, refold.said, now)
+    late = projections.write_asides(tx, refold.said, now)
     overtaken = projections.write(tx, refold.folded, now)
     if refold.is_pruned:
         for one in refold.folded:
             if one.call_id not in overtaken and one.call is not None:
                 _prune(tx, one)
-    return overtaken
+    return late
 
 
 def _prune(tx: sa.Connection, one: Projection) -> None:
