@@ -30,6 +30,8 @@ from tests.calls import Day
 from tests.payloads import BOOKING, event, payload
 from tests.services import Postgresql
 
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 def unheard(_: int) -> None: ...
 
@@ -180,6 +182,44 @@ async def test_nothing_is_overwritten(busy: Day, elsewhere: Settings, tmp_path: 
     with pytest.raises(Mistake, match="not empty"):
         await restore_now(tmp_path / "backup.tar", elsewhere)
     assert ["backup.tar"] == [path.name for path in tmp_path.glob("*backup*")]
+
+
+@on_sqlite
+async def test_two_backups_at_once_to_one_file_do_not_write_into_each_other(busy: Day, tmp_path: Path) -> None:
+    here, to = busy.api.deps.settings, tmp_path / "backup.tar"
+    first, second = await asyncio.gather(take_now(here, to), take_now(here, to), return_exceptions=True)
+    assert isinstance(second, Mistake)
+    assert "another backup" in second.message
+    assert not isinstance(first, BaseException)
+    assert first.manifest == archive.checked(to, unheard)
+
+
+@on_sqlite
+async def test_nobody_else_may_read_a_backup_while_it_is_written(busy: Day, tmp_path: Path) -> None:
+    """Nor its copy of the database, in which calls and contacts are open."""
+    (folder := tmp_path / "backups").mkdir()
+    modes: dict[str, int] = {}
+    before = os.umask(0o022)
+    try:
+        await take(
+            busy.api.deps.settings,
+            folder / "backup.tar",
+            with_key=False,
+            advance=lambda _: modes.update({path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}),
+        )
+    finally:
+        os.umask(before)
+    assert 2 == len(modes)
+    assert {0o600} == {*modes.values()}
+
+
+@on_sqlite
+async def test_what_a_killed_backup_left_is_gone_after_the_next_one(busy: Day, tmp_path: Path) -> None:
+    (folder := tmp_path / "backups").mkdir()
+    for left in (".sunday.tar.offhook-draft", ".sunday.tar.offhook-copy"):
+        (folder / left).write_bytes(b"half a backup")
+    await take_now(busy.api.deps.settings, folder / "monday.tar")
+    assert ["monday.tar"] == [path.name for path in folder.iterdir()]
 
 
 async def test_a_restore_that_fails_on_its_way_leaves_nothing(

@@ -16,7 +16,7 @@ import msgspec
 
 from offhook import __version__
 from offhook.backup.archive import DATABASE, HEAD, KEY, SPOOL, TABLES, Advance, Head, Manifest, Writer
-from offhook.drafts import sync_folder
+from offhook.drafts import open_draft, sweep, sync_folder
 from offhook.errors import Damaged, Mistake
 from offhook.settings import Settings
 from offhook.spool import Spool
@@ -26,6 +26,7 @@ from offhook.store.snapshots import Named, PostgresqlSnapshot, SqliteCopy
 
 _CHUNK_BYTES = 4 << 20  #: of a table, in memory; its size is only known at its end
 _MOST_FINDINGS = 100
+_DRAFT, _COPY = ".offhook-draft", ".offhook-copy"  #: ends of hidden names: the file until it is whole, SQLite's copy
 
 
 class Taken(NamedTuple):
@@ -37,17 +38,16 @@ class Taken(NamedTuple):
 async def take(settings: Settings, to: Path, *, with_key: bool, advance: Advance) -> Taken:
     """Write a backup to *to*, seen there only once it is whole and durable. Mistake when there is something already."""
     _must_be_free(to)
-    draft = to.with_name(f".{to.name}.unfinished")
-    copy = to.with_name(f".{to.name}.database")
-    try:
-        with _opened(draft) as file:
-            taken = await _Taking(settings, file, copy, advance).all(with_key=with_key)
+    _sweep(to.parent)
+    draft = to.with_name(f".{to.name}{_DRAFT}")
+    with _opened(draft) as file:
+        try:
+            taken = await _Taking(settings, file, draft.with_suffix(_COPY), advance).all(with_key=with_key)
             file.flush()
             os.fsync(file.fileno())
-        _appear(draft, to)
-    finally:
-        for left in (draft, copy):
-            left.unlink(missing_ok=True)
+            _appear(draft, to)
+        finally:
+            _remove(draft)
     return taken
 
 
@@ -116,6 +116,7 @@ class _Taking:
         return await asyncio.to_thread(self._add_copy_of_sqlite)
 
     def _add_copy_of_sqlite(self) -> dict[str, int]:
+        os.close(os.open(self._copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite would have others read it
         snapshots.copy_sqlite(self._settings.sqlite_path, self._copy, self._advance)
         with open(self._copy, "rb") as file:
             self._writer.add(DATABASE, file, self._copy.stat().st_size)
@@ -187,8 +188,38 @@ def _must_be_free(to: Path) -> None:
 
 
 def _opened(draft: Path) -> BinaryIO:
-    """For our eyes only: transcripts and recordings in it are open."""
-    return os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    """For our eyes only: transcripts and recordings in it are open. Mistake while another backup is written to it."""
+    try:
+        file = open_draft(draft)
+    except FileExistsError:
+        raise _taken_already(draft) from None
+    if not _is_at(draft, file):  # swept before it was locked
+        file.close()
+        raise _taken_already(draft)
+    return file
+
+
+def _taken_already(draft: Path) -> Mistake:
+    return Mistake(f"{draft} is there: another backup is being written to the same file.")
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what backups that were killed have left there: it is as large as they were to be, and open."""
+    for draft in folder.glob(f".*{_DRAFT}"):
+        if sweep([draft]):
+            draft.with_suffix(_COPY).unlink(missing_ok=True)
+
+
+def _remove(draft: Path) -> None:
+    for left in (draft.with_suffix(_COPY), draft):
+        left.unlink(missing_ok=True)
 
 
 def _appear(draft: Path, to: Path) -> None:
