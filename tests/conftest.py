@@ -36,6 +36,8 @@ def pytest_configure() -> None:
     drawn = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], drawn])
     os.environ.setdefault("OFFHOOK_BALLAST_MIB", "0")  # hundreds of data directories at 64 MiB each would fill a disk
+    os.environ.setdefault("OFFHOOK_PASSWORD_MEMORY_KIB", "8")  # a password that takes no time to try is a test's alone
+    os.environ.setdefault("OFFHOOK_PASSWORD_ROUNDS", "1")
 
 
 @pytest.fixture(autouse=True)

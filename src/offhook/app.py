@@ -8,7 +8,8 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
-from offhook import alerts, api
+from offhook import alerts, api, dashboard
+from offhook.accounts import Accounts
 from offhook.contexts import Contexts
 from offhook.deps import Deps
 from offhook.directory import Directory
@@ -158,7 +159,8 @@ def build(deps: Deps) -> tuple[ASGIApp, Filings]:
     )
     framework = api.build(deps)
     framework.router.routes[:0] = doors(post_call, personalization, tools, twilio)
-    return Entrance(post_call, personalization, tools, framework), filings
+    pages = dashboard.build(deps, senders.address_of)
+    return Entrance(post_call, personalization, tools, framework, pages), filings
 
 
 def _snapshot(settings: Settings, keys: KeyRing) -> Snapshot:
@@ -211,4 +213,5 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
         guardian=guardian,
         refusals=Refusals(),
         streaks=streaks,
+        accounts=Accounts(database, settings, now),
     )

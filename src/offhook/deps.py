@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from offhook.accounts import Accounts
 from offhook.contexts import Contexts
 from offhook.directory import Directory
 from offhook.disks import FullnessWatch
@@ -42,3 +43,4 @@ class Deps:
     guardian: Guardian
     refusals: Refusals
     streaks: Streaks
+    accounts: Accounts

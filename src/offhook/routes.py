@@ -1,4 +1,4 @@
-"""Every URL of offhook, on one screen. The JSON API's router stands behind them."""
+"""Every URL of offhook, on one screen. The JSON API's router stands behind them, and the dashboard's table beside it."""
 
 from collections.abc import Mapping
 
@@ -29,6 +29,7 @@ _TOOLS = {
 _TWILIO_STATUS = RECEIPTS_PATH
 _TWILIO_INBOUND = "/api/webhook/twilio/inbound"
 _LIVE = "/api/health/live"
+_FOR_PROGRAMS = frozenset({"/api", "/metrics", "/openapi.json"})  #: beside all that begins with /api/
 
 
 def doors(
@@ -70,7 +71,9 @@ class Entrance:
         personalization: PersonalizationDoor,
         tools: Mapping[str, ToolDoor],
         framework: ASGIApp,
+        pages: ASGIApp,
     ) -> None:
+        """*framework*: what programs call; *pages*: what people look at."""
         self._hot: dict[tuple[str, str], ASGIApp] = {
             ("POST", _POST_CALL): post_call,
             ("POST", _PERSONALIZATION): personalization,
@@ -78,8 +81,12 @@ class Entrance:
             ("GET", _LIVE): request_response(health.live),
         }
         self._framework = framework
+        self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         place = (scope["method"], scope["path"]) if scope["type"] == "http" else None
-        door = self._hot.get(place, self._framework) if place else self._framework
-        await door(scope, receive, send)
+        door = self._hot.get(place) if place else None
+        await (door or self._beyond(scope["path"]))(scope, receive, send)
+
+    def _beyond(self, path: str) -> ASGIApp:
+        return self._framework if path.startswith("/api/") or path in _FOR_PROGRAMS else self._pages

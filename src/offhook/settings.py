@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     ballast_mib: int = Field(default=64, ge=0, le=65_536)
     accept_budget_ms: int = Field(default=750, ge=50, le=10_000)
     greeting_budget_ms: int = Field(default=1000, ge=50, le=5_000)
+    session_idle_hours: float = Field(default=12, gt=0, le=24 * 366)
+    session_days: int = Field(default=30, ge=1, le=366)
+    password_memory_kib: int = Field(default=65_536, ge=8, le=4 << 20)
+    password_rounds: int = Field(default=3, ge=1, le=100)
 
     @field_validator(
         "spool_dir", "allowed_senders", "trusted_proxies", "outgoing_networks", "outgoing_ports", mode="before"

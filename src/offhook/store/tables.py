@@ -162,6 +162,7 @@ calls = sa.Table(
     sa.Column("details", sa.Text),  # JSON: what else the provider said (scrubbed)
     sa.Index("ix_calls_org_id_happened_at", "org_id", "happened_at", "id"),  # a page is cut out by the index alone
     sa.Index("ix_calls_org_id_contact_id", "org_id", "contact_id", "happened_at", "id"),
+    sa.Index("ix_calls_org_id_updated_at", "org_id", "updated_at", "id"),  # what is new since an open page looked
     sa.Index("ix_calls_org_id_call_sid", "org_id", "call_sid"),
     sa.Index("ix_calls_statistics", "org_id", "happened_at", "status", "duration_s"),  # counts without reading a call
 )
@@ -180,6 +181,7 @@ recordings = sa.Table(
     sa.Column("state", sa.Text, nullable=False),  # ready, not_playable, undecodable
     _time("created_at"),
     sa.Index("ix_recordings_call_id", "call_id"),
+    sa.Index("ix_recordings_org_id_created_at", "org_id", "created_at", "id"),
 )
 
 notes = sa.Table(
@@ -417,4 +419,153 @@ warnings = sa.Table(
     _time("since"),
     _time("seen_at"),
     _time("told_at", nullable=True),  # when somebody was alerted
+)
+
+
+# Who looks, and what was looked at
+
+users = sa.Table(
+    "users",
+    metadata,
+    _id(primary_key=True),
+    sa.Column("email", sa.Text, nullable=False),  # as users.folded_email spells it
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("password_hash", sa.Text, nullable=False),  # argon2id, with its parameters
+    _time("password_set_at"),
+    _time("signed_in_at", nullable=True),
+    _time("created_at"),
+    _time("updated_at"),
+    sa.Index("ux_users_email", "email", unique=True),
+)
+
+memberships = sa.Table(
+    "memberships",
+    metadata,
+    _id("user_id", primary_key=True),
+    _id("org_id", primary_key=True),
+    sa.Column("role", sa.Text, nullable=False),  # owner, manager, agent, auditor
+    _time("created_at"),
+    sa.Index("ix_memberships_org_id", "org_id"),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("token_hash", sa.String(64), primary_key=True),  # sha256 hex; the browser alone has the token
+    _id("user_id"),
+    _id("org_id", nullable=True),  # the organisation that is looked at; NULL: its user belongs to none
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("browser", sa.Text, nullable=False),  # its User-Agent, cut
+    _time("created_at"),
+    _time("seen_at"),  # to the minute or so
+    _time("idle_until"),
+    _time("ends_at"),  # however busy
+    sa.Index("ix_sessions_user_id", "user_id"),
+    sa.Index("ix_sessions_ends_at", "ends_at"),
+)
+
+invitations = sa.Table(  # links that let somebody in, each once
+    "invitations",
+    metadata,
+    _id(primary_key=True),
+    sa.Column("token_hash", sa.String(64), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),  # setup: the first user; invitation; password: a forgotten one
+    _id("org_id", nullable=True),  # invitation: to which organisation
+    sa.Column("role", sa.Text),  # invitation: as what
+    sa.Column("email", sa.Text),  # whom it is for; setup: NULL, whoever reads the log
+    _id("invited_by", nullable=True),  # NULL: a command
+    _time("created_at"),
+    _time("expires_at"),
+    _time("used_at", nullable=True),
+    sa.Index("ux_invitations_token_hash", "token_hash", unique=True),
+    sa.Index("ix_invitations_org_id", "org_id", "created_at"),
+)
+
+sign_in_attempts = sa.Table(  # those that failed, and those still in hand
+    "sign_in_attempts",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),  # hash of an address or of an account
+    sa.Column("tries", sa.Integer, nullable=False),
+    _time("since"),
+    sa.Index("ix_sign_in_attempts_since", "since"),
+)
+
+audit = sa.Table(  # triggers refuse to change or delete a row
+    "audit",
+    metadata,
+    sa.Column("seq", _Seq, primary_key=True, autoincrement=True),
+    _time("at"),
+    _id("org_id", nullable=True),  # NULL: before it is known for which, as a sign-in that failed
+    _id("user_id", nullable=True),  # NULL: nobody known, or a command
+    sa.Column("who", sa.Text, nullable=False),  # the email address then; a user may be removed
+    sa.Column("action", sa.Text, nullable=False),  # a key of store.audit.ACTIONS
+    sa.Column("object_kind", sa.Text),  # call, recording, contact, user...
+    sa.Column("object_id", sa.Text),
+    sa.Column("details", sa.Text),  # JSON
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Index("ix_audit_org_id_seq", "org_id", "seq"),
+    sa.Index("ix_audit_user_id_action", "user_id", "action", "object_id", "at"),
+    sqlite_autoincrement=True,
+)
+
+
+# What the dashboard keeps beside the calls
+
+follow_ups = sa.Table(  # somebody waits for an answer
+    "follow_ups",
+    metadata,
+    _id(primary_key=True),  # derived from what made it, so that a replay arrives at the same one; by hand: drawn
+    _id("org_id"),
+    _id("contact_id", nullable=True),
+    sa.Column("number", sa.Text),  # E.164
+    _id("call_id", nullable=True),
+    _id("callback_id", nullable=True),
+    sa.Column("kind", sa.Text, nullable=False),  # missed, failed, callback, handoff, manual
+    sa.Column("reason", sa.Text),  # in the caller's or the provider's words
+    sa.Column("status", sa.Text, nullable=False),  # open, snoozed, done: a person's, as all that follows
+    _time("due_at"),
+    _id("assigned_to", nullable=True),  # a user
+    _time("snoozed_until", nullable=True),
+    _time("done_at", nullable=True),
+    _id("done_by", nullable=True),  # a user; NULL: closed by a later call
+    sa.Column("note", sa.Text),
+    _id("created_by", nullable=True),  # a user; NULL: a call
+    _time("created_at"),
+    _time("updated_at"),
+    sa.Index("ix_follow_ups_org_id_status_due_at", "org_id", "status", "due_at", "id"),
+    sa.Index("ix_follow_ups_org_id_created_at", "org_id", "created_at", "id"),
+    sa.Index("ix_follow_ups_org_id_updated_at", "org_id", "updated_at", "id"),
+    sa.Index("ix_follow_ups_org_id_number", "org_id", "number"),
+    sa.Index("ix_follow_ups_assigned_to", "assigned_to", "status", "due_at"),
+    sa.Index("ix_follow_ups_call_id", "call_id"),
+    sa.Index("ix_follow_ups_contact_id", "contact_id"),
+    sa.Index("ix_follow_ups_callback_id", "callback_id"),
+)
+
+recording_peaks = sa.Table(  # how loud a recording is, moment by moment
+    "recording_peaks",
+    metadata,
+    _id("recording_id", primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),  # of the way they are counted
+    sa.Column("peaks", sa.LargeBinary),  # NULL: it could not be decoded, and `failure` says why
+    sa.Column("duration_s", sa.Double),
+    sa.Column("failure", sa.Text),
+    _time("created_at"),
+)
+
+call_search = (
+    sa.Table(  # the words of a call are in call_words, which each engine has in its own way, under the same seq
+        "call_search",
+        metadata,
+        sa.Column("seq", _Seq, primary_key=True, autoincrement=True),
+        _id("call_id"),
+        _id("org_id"),
+        _time("happened_at"),  # as of the call: what was found is put in order without reading a call
+        sa.Column(
+            "words_hash", sa.String(24), nullable=False
+        ),  # of what is indexed: written again only when it differs
+        sa.Index("ux_call_search_call_id", "call_id", unique=True),
+        sa.Index("ix_call_search_org_id_happened_at", "org_id", "happened_at", "call_id"),
+        sqlite_autoincrement=True,
+    )
 )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
+from starlette.requests import HTTPConnection
 from starlette.types import Scope, Send
 
 from offhook.refusals import Check, Refusal, Refusals
@@ -54,6 +55,10 @@ class Senders:
             return peer
         hops = [hop.strip() for hop in forwarded_for.split(",")]
         return next((hop for hop in reversed(hops) if not _is_in(hop, self._trusted)), hops[0])
+
+    def address_of(self, request: HTTPConnection) -> str:
+        """The same of a request whose headers somebody else has read."""
+        return self.address(request.scope, ",".join(request.headers.getlist("x-forwarded-for")) or None)
 
     def may_send(self, address: str) -> bool:
         return not self._allowed or _is_in(address, self._allowed)

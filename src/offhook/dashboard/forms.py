@@ -1,0 +1,46 @@
+"""What a form sent, bounded: these doors are open to people who are not signed in."""
+
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from offhook.errors import BadInput, TooLarge
+
+LONGEST_FORM_BYTES = 64 * 1024
+_MOST_FIELDS = 500
+
+
+class Form:
+    """The fields of a form; one that was not sent is empty."""
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        self._fields: dict[str, list[str]] = {}
+        for name, value in fields:
+            self._fields.setdefault(name, []).append(value)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
+
+    def __getitem__(self, name: str) -> str:
+        """The field as it was sent, the last where there are several; empty when there is none."""
+        return self._fields.get(name, [""])[-1]
+
+    def all(self, name: str) -> list[str]:
+        return self._fields.get(name, [])
+
+
+async def read_form(request: Request, *, limit_bytes: int = LONGEST_FORM_BYTES) -> Form:
+    """Read an ordinary form; BadInput for any other kind of body, TooLarge beyond *limit_bytes*."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit_bytes:
+            raise TooLarge("The form is longer than any of its kind.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and kind != "application/x-www-form-urlencoded":
+        raise BadInput("This address takes an ordinary form (application/x-www-form-urlencoded).")
+    try:
+        return Form(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        raise BadInput("The form cannot be read: it must be UTF-8, with at most 500 fields.") from None
