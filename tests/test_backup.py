@@ -23,6 +23,7 @@ from offhook.events import Event
 from offhook.settings import Settings
 from offhook.spool import Spool
 from offhook.store import events as event_rows
+from offhook.store import migrations
 from offhook.store.engine import opened_database
 from offhook.store.tables import metadata
 from tests.api import Api
@@ -239,6 +240,22 @@ async def test_a_restore_that_fails_on_its_way_leaves_nothing(
             await restore_now(tmp_path / "backup.tar", elsewhere)
     assert not elsewhere.data_dir.exists()
     await restore_now(tmp_path / "backup.tar", elsewhere)
+
+
+async def test_a_restore_that_is_killed_leaves_nothing_that_a_server_would_start_on(
+    busy: Day, tmp_path: Path, secret_key: str
+) -> None:
+    """The database has its name last: a row is only there once its files are."""
+    await take_now(busy.api.deps.settings, tmp_path / "backup.tar")
+    place = Settings(data_dir=tmp_path / "place", secret_key=secret_key)
+    seen: list[bool] = []
+    await restore(tmp_path / "backup.tar", place, advance=lambda _: seen.append(place.sqlite_path.exists()))
+    assert {False} == {*seen}
+    assert ["bodies", "offhook.db", "recordings", "spool"] == sorted(path.name for path in place.data_dir.iterdir())
+    await migrations.upgrade(place)
+    (place.data_dir / migrations.UNFINISHED).mkdir()
+    with pytest.raises(Mistake, match="interrupted"):
+        await migrations.upgrade(place)
 
 
 async def test_a_file_that_a_row_names_and_that_is_gone_or_changed_is_found(busy: Day, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import random
-import sqlite3
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,9 +58,6 @@ async def drill(path: Path, settings: Settings, *, events: int, advance: Advance
 
 def _counted(place: Settings, manifest: Manifest) -> list[str]:
     """What SQLite, and the count of rows, find wrong."""
-    with sqlite3.connect(place.sqlite_path) as connection:  # what was migrated is still in its journal
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
     held = SqliteCopy(place.sqlite_path)
     try:
         fault, counts = held.fault(), held.counts()

@@ -84,6 +84,7 @@ class _Restoring:
     def __init__(self, path: Path, settings: Settings, manifest: Manifest, made: list[Path], advance: Advance) -> None:
         self._path = path
         self._settings = settings
+        self._staged = _staged(settings)
         self._manifest = manifest
         self._made = made
         self._advance = advance
@@ -94,11 +95,12 @@ class _Restoring:
         }
 
     async def all(self) -> None:
+        if self._settings.is_sqlite:
+            self._note_database(self._staged.sqlite_path)
         for folder in (self._settings.data_dir, *self._folders.values()):
             self._make(folder)
         if self._manifest.head.engine == "postgresql":
-            self._note_database(self._settings.sqlite_path)
-            await migrations.upgrade(self._settings, self._manifest.head.revision)
+            await migrations.upgrade(self._staged, self._manifest.head.revision)
         async with self._tables() as fill:
             with archive.reading(self._path, self._advance) as backup:
                 for table, members in groupby(backup.members(), lambda member: _table_of(member[0])):
@@ -108,7 +110,9 @@ class _Restoring:
                         await fill(table, chain.from_iterable(content for _, content in members))
         for folder in self._folders.values():
             sync_folder(folder)
-        await migrations.upgrade(self._settings)
+        await migrations.upgrade(self._staged)
+        if self._settings.is_sqlite:
+            self._name_database(self._staged.sqlite_path, self._settings.sqlite_path)
 
     @asynccontextmanager
     async def _tables(self) -> AsyncIterator[Fill]:
@@ -117,7 +121,7 @@ class _Restoring:
         if self._settings.is_sqlite:
 
             async def fill_sqlite(table: str, pieces: Iterator[bytes]) -> None:
-                snapshots.fill_sqlite(self._settings.sqlite_path, table, columns[table], pieces)
+                snapshots.fill_sqlite(self._staged.sqlite_path, table, columns[table], pieces)
 
             yield fill_sqlite
             return
@@ -140,7 +144,7 @@ class _Restoring:
         if folder in self._folders and _NAME.fullmatch(rest):
             return self._folders[folder] / rest
         if name == DATABASE:
-            return self._settings.sqlite_path
+            return self._staged.sqlite_path
         if name == KEY:
             key = self._settings.data_dir / KEY
             return None if self._settings.secret_key or key.exists() else key
@@ -149,10 +153,7 @@ class _Restoring:
         raise backup.damaged(name)
 
     def _write(self, path: Path, pieces: Iterator[bytes]) -> None:
-        if path == self._settings.sqlite_path:
-            self._note_database(path)
-        else:
-            self._made.append(path)
+        self._made.append(path)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             for piece in pieces:
                 file.write(piece)
@@ -166,9 +167,29 @@ class _Restoring:
         self._made += reversed(missing)
 
     def _note_database(self, path: Path) -> None:
-        if self._settings.is_sqlite:
-            self._make(path.parent)
-            self._made += [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
+        self._make(path.parent.parent)
+        try:
+            path.parent.mkdir(mode=0o700)
+        except FileExistsError:
+            raise Mistake(f"{path.parent} is there: another restore is under way, or was interrupted.") from None
+        self._made.append(path.parent)
+        self._made += [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
+
+    def _name_database(self, staged: Path, path: Path) -> None:
+        """Last of all: from here on a server finds it."""
+        snapshots.settle_sqlite(staged)
+        self._made.append(path)
+        staged.rename(path)
+        staged.parent.rmdir()
+        sync_folder(path.parent)
+
+
+def _staged(settings: Settings) -> Settings:
+    """The same place, but for SQLite's database: until all is there it lies where no server takes it for whole."""
+    if not settings.is_sqlite:
+        return settings
+    folder = settings.sqlite_path.parent / migrations.UNFINISHED
+    return settings.model_copy(update={"data_dir": folder, "database_url": ""})
 
 
 @contextmanager

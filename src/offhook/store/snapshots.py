@@ -82,6 +82,15 @@ def copy_sqlite(source: Path, target: Path, advance: Callable[[int], None]) -> N
         raise Unavailable(f"The database cannot be copied: {error}.") from error
 
 
+def settle_sqlite(path: Path) -> None:
+    """Bring what is still in the journals of a database that nobody has open into the one file."""
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
 class SqliteCopy:
     """What such a copy holds."""
 

@@ -13,11 +13,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from offhook.errors import NewerDatabase, Unavailable
+from offhook.errors import Mistake, NewerDatabase, Unavailable
 from offhook.settings import Settings
 
 T = TypeVar("T")
 
+UNFINISHED = "unfinished-restore"  #: the folder beside SQLite's database that is there until a restore has ended
 _ONE_AT_A_TIME = 0x0FF_400C  #: PostgreSQL advisory lock: two replicas starting at once upgrade one after the other
 
 
@@ -65,6 +66,8 @@ async def _run(settings: Settings, statement: Callable[[sa.Connection], T]) -> T
 
 
 def _run_on_sqlite(path: Path, statement: Callable[[sa.Connection], T]) -> T:
+    if (unfinished := path.parent / UNFINISHED).exists():  # a new, empty database would hide that
+        raise Mistake(f"A restore was interrupted: {unfinished} is there. Empty {path.parent}, and restore again.")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)  # SQLite would let everybody on this machine read it, and its -wal has the mode that it has
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10, "isolation_level": None})
