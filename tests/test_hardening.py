@@ -12,6 +12,7 @@ import time
 import traceback
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -317,7 +318,8 @@ class Sending:
 
     def __init__(self, quota: UnprovenQuota, folder: Path) -> None:
         folders = Folders(folder / "recordings", folder / "bodies", KeyRing([b"k" * 32]))
-        self.arrival: Arrival[Any] = Arrival(Intake(folders, 16 * MIB, FULL_AUDIO), quota, self._nobody)
+        begin_intake = partial(Intake, folders, 16 * MIB, FULL_AUDIO)
+        self.arrival: Arrival[Any] = Arrival(begin_intake, 16 * MIB, quota, self._nobody)
 
     def _nobody(self) -> None:
         return None

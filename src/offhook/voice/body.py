@@ -32,6 +32,18 @@ class Body(msgspec.Struct, frozen=True):
     is_over_limit: bool  #: larger than it may be without its recording: kept whole, but not to be read
 
 
+def plain(raw: bytes, limit_bytes: int) -> Body:
+    """The whole body *raw*, whose envelope says that it has no recording; nothing of it needs a file."""
+    return Body(
+        inline=raw,
+        parts=(),
+        audio=None,
+        sha256=hashlib.sha256(raw).hexdigest(),
+        size_bytes=len(raw),
+        is_over_limit=len(raw) > limit_bytes,
+    )
+
+
 class Intake:
     """Takes one body in: `feed` and `finish`, then `keep` it; `discard`, in any case, leaves nothing that was not kept.
 
@@ -89,18 +101,6 @@ class Intake:
                 is_over_limit=is_over_limit,
             )
             return self._body
-
-    def finish_plain(self, raw: bytes) -> Body:
-        """Instead of `feed` and `finish`: the whole body, when its envelope says that it has no recording."""
-        self._body = Body(
-            inline=raw,
-            parts=(),
-            audio=None,
-            sha256=hashlib.sha256(raw).hexdigest(),
-            size_bytes=len(raw),
-            is_over_limit=len(raw) > self._limit_bytes,
-        )
-        return self._body
 
     def raw_pieces(self) -> Iterator[bytes]:
         """The finished body once more, as it came; before or after it is kept."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
-from offhook.voice.body import Body, Intake
+from offhook.voice.body import Body, Intake, plain
 from offhook.voice.elevenlabs.envelope import Envelope, read_envelope
 from offhook.voice.elevenlabs.signature import Prover
 from offhook.voice.json_text import Unreadable
@@ -76,14 +76,25 @@ class Arrival(Generic[T]):
     `take` each piece, `end`, prove it, and only then `finish`: what nobody has signed is not read.
     """
 
-    def __init__(self, intake: Intake, quota: UnprovenQuota, begin_trial: Callable[[], T | None]) -> None:
-        """*begin_trial* is asked once, when the body turns out to be large."""
-        self._intake = intake
+    def __init__(
+        self,
+        begin_intake: Callable[[], Intake],
+        limit_bytes: int,
+        quota: UnprovenQuota,
+        begin_trial: Callable[[], T | None],
+    ) -> None:
+        """*begin_intake* is asked once, when the body needs files; *begin_trial* once, when it turns out to be large.
+
+        *limit_bytes*: how large it may be without its recording.
+        """
+        self._begin_intake = begin_intake
+        self._intake: Intake | None = None
+        self._limit_bytes = limit_bytes
         self._quota = quota
+        self._is_held = False  # something of the quota
         self._begin_trial = begin_trial
         self._waiting: list[bytes] = []  # joined once: a piece that waits alone is never copied
         self._waiting_bytes = 0
-        self._is_streamed = False
         self._has_given_way = False
         self._body: Body | None = None
         self._envelope: Envelope | None = None
@@ -103,19 +114,20 @@ class Arrival(Generic[T]):
             self._hold()
         if self._waiting_bytes < _PIECE_BYTES or self.size_bytes <= SMALL_BODY_BYTES:
             return
-        if not self._is_streamed:
-            self._is_streamed = True
+        if self._intake is None:
+            self._intake = self._begin_intake()
             self.trial = self._begin_trial()
         await self._pass_on()
 
     async def end(self) -> None:
         """The last piece was taken. TurnedAway when it had to give way to others; from now on it does not."""
-        if self._is_streamed:
+        if self._intake is not None:
             await self._pass_on()
+        elif self._has_given_way:
+            raise _gives_way()
         else:
-            self._hold()
             self.small = self._joined()
-        self._quota.release(self)
+        self._release()
 
     async def finish(self) -> Body:
         """The body in its parts: what stays, and the files that nobody sees yet."""
@@ -140,37 +152,43 @@ class Arrival(Generic[T]):
 
     def raw_pieces(self) -> Iterator[bytes]:
         """The whole finished body once more, as it came, from disk where it is large."""
-        return self._intake.raw_pieces()
+        return self._files().raw_pieces()
 
     async def keep(self) -> None:
         """Make what lies in files durable and visible: the proof holds."""
-        if self._intake.has_files:
+        if self._intake is not None and self._intake.has_files:
             await asyncio.to_thread(self._intake.keep)
 
     async def take_back(self) -> None:
         """Remove what was kept: the row that was there before has files of its own."""
-        await asyncio.to_thread(self._intake.take_back)
+        await asyncio.to_thread(self._files().take_back)
 
     async def discard(self) -> None:
         """Leave nothing that was not kept, and free the quota."""
-        self._quota.release(self)
-        if self._intake.has_files:
+        self._release()
+        if self._intake is not None and self._intake.has_files:
             await asyncio.to_thread(self._intake.discard)
 
     def give_way(self) -> None:
         """Make room at once, and take nothing more."""
         self._has_given_way = True
         self._joined()
-        asyncio.get_running_loop().run_in_executor(None, self._intake.discard)
+        if self._intake is not None:
+            asyncio.get_running_loop().run_in_executor(None, self._intake.discard)
 
     async def _finished(self) -> Body:
         if self.small is None:
-            return await asyncio.to_thread(self._intake.finish)
+            return await asyncio.to_thread(self._files().finish)
         claims = await self.claims()
         if claims is None or not claims.has_audio_text:
-            return self._intake.finish_plain(self.small)
+            return plain(self.small, self._limit_bytes)
+        self._intake = self._begin_intake()
         self._intake.feed(self.small)
         return self._intake.finish()
+
+    def _files(self) -> Intake:
+        assert self._intake is not None, "nothing of it went to a file"
+        return self._intake
 
     async def _pass_on(self) -> None:
         await asyncio.to_thread(self._swallow, self._joined())
@@ -186,12 +204,22 @@ class Arrival(Generic[T]):
     def _hold(self) -> None:
         """Say how much of the quota is taken, and stop where others need it more."""
         if not (self.is_proven or self._has_given_way):
-            memory_bytes = self._waiting_bytes + self._intake.memory_bytes
+            memory_bytes = self._waiting_bytes + (self._intake.memory_bytes if self._intake is not None else 0)
+            self._is_held = True
             self._quota.hold(self, disk_bytes=self.size_bytes - memory_bytes, memory_bytes=memory_bytes)
         if self._has_given_way:
-            raise TurnedAway("quota", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            raise _gives_way()
+
+    def _release(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._quota.release(self)
 
     def _swallow(self, piece: bytes) -> None:
         if self.trial is not None:
             self.trial.prover.update(piece)
-        self._intake.feed(piece)
+        self._files().feed(piece)
+
+
+def _gives_way() -> TurnedAway:
+    return TurnedAway("quota", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -89,7 +89,8 @@ class PostCallDoor:
         knock = read_knock(scope, self._senders)
         signature = read_signature(knock.signature) if knock.signature is not None else None
         arrival = Arrival(
-            Intake(self._folders, self._body_limit_bytes, FULL_AUDIO),
+            self._begin_intake,
+            self._body_limit_bytes,
             self._quota,
             partial(self._begin_trial, knock, signature),
         )
@@ -142,6 +143,9 @@ class PostCallDoor:
         if not knock.bearer:
             return None
         return await org_of_token(self._directory, knock.bearer, may_fail=knock.signature is not None)
+
+    def _begin_intake(self) -> Intake:
+        return Intake(self._folders, self._body_limit_bytes, FULL_AUDIO)
 
     def _begin_trial(self, knock: Knock, signature: Signature | None) -> Trial | None:
         return None if signature is None else self._keyholders.trial_of_a_large_body(knock, signature)

@@ -20,7 +20,8 @@ from offhook.voice.place import Place
 _NULL = Raw(b"null")
 _LATEST_S = 1e11  #: the year 5138; larger is milliseconds
 _LONG_BYTES = 256 * 1024
-_LONGEST_WORD_BYTES = 4096  #: no id, type or number is longer
+_LONGEST_WORD_CHARS = 4096  #: no id, type or number is longer
+_LONGEST_WORD_BYTES = 6 * _LONGEST_WORD_CHARS + len('""')  #: a character may be an escape
 _NUMBER = re.compile(r"\s*[0-9]{1,20}(?:\.[0-9]{0,20})?\s*\Z", re.ASCII)
 
 
@@ -36,34 +37,36 @@ class Envelope(msgspec.Struct, frozen=True):
     has_audio_text: bool  #: full_audio holds text
 
 
-#: What may stand where an object is expected, but for arrays, of which each item would be made.
-_Anything = Union["_Fields", str, int, float, bool, None]
+#: What may stand where a text or a number is expected, but for objects and arrays: all that is in them would be made.
+_Word = str | int | float | bool | None
+#: What may stand where an object is expected, but for arrays.
+_Anything = Union["_Fields", _Word]
 
 
 class _Fields(msgspec.Struct, frozen=True):
-    """Every name that is looked for, at whichever level; objects are looked into, all else is left as it came."""
+    """Every name that is looked for, at whichever level."""
 
-    type: Raw = _NULL
-    event_timestamp: Raw = _NULL
+    type: _Word = None
+    event_timestamp: _Word = None
     data: _Anything = None
-    conversation_id: Raw = _NULL
-    agent_id: Raw = _NULL
+    conversation_id: _Word = None
+    agent_id: _Word = None
     full_audio: Raw = _NULL
-    direction: Raw = _NULL
-    caller_id: Raw = _NULL
-    called_id: Raw = _NULL
-    called_number: Raw = _NULL
-    agent_number: Raw = _NULL
-    call_sid: Raw = _NULL
+    direction: _Word = None
+    caller_id: _Word = None
+    called_id: _Word = None
+    called_number: _Word = None
+    agent_number: _Word = None
+    call_sid: _Word = None
     metadata: _Anything = None
     phone_call: _Anything = None
     body: _Anything = None
-    from_number: Raw = _NULL
-    to_number: Raw = _NULL
-    twilio_from: Raw = msgspec.field(default=_NULL, name="From")
-    twilio_to: Raw = msgspec.field(default=_NULL, name="To")
-    twilio_direction: Raw = msgspec.field(default=_NULL, name="Direction")
-    twilio_call_sid: Raw = msgspec.field(default=_NULL, name="CallSid")
+    from_number: _Word = None
+    to_number: _Word = None
+    twilio_from: _Word = msgspec.field(default=None, name="From")
+    twilio_to: _Word = msgspec.field(default=None, name="To")
+    twilio_direction: _Word = msgspec.field(default=None, name="Direction")
+    twilio_call_sid: _Word = msgspec.field(default=None, name="CallSid")
 
 
 _NOTHING = _Fields()
@@ -126,22 +129,22 @@ def _our_number(phone_call: _Fields, attempt: _Fields, *places: _Fields) -> str 
     return next(filter(None, map(_number, words)), None)
 
 
-def _our_end(place: _Fields, direction: str) -> tuple[Raw, ...]:
+def _our_end(place: _Fields, direction: str) -> tuple[_Word, ...]:
     """What *place* calls our end of the line: of an inbound call the called one."""
     if direction.startswith("outbound"):
         return place.twilio_from, place.from_number, place.caller_id
     return place.twilio_to, place.to_number, place.called_id, place.called_number
 
 
-def _number(raw: Raw) -> str | None:
-    return e164(text) if (text := _text(raw)) else None
+def _number(word: _Word | Raw) -> str | None:
+    return e164(text) if (text := _text(word)) else None
 
 
 def _top(body: bytes) -> _Fields:
     """The fields of *body*; Unreadable when it is not a JSON object in UTF-8.
 
-    What is long, or has an array where an object should be, is looked into level by level: that makes nothing of what it
-    skips, however much there is of it.
+    What is long, or has an array or object where none should be, is looked into level by level: that makes nothing of what
+    it skips, however much there is of it, and each word is left as it came until it is asked for.
     """
     if len(body) <= _LONG_BYTES:
         with contextlib.suppress(Unreadable):
@@ -164,23 +167,25 @@ def _is_null(value: _Anything | Raw) -> bool:
     return value is None or (isinstance(value, Raw) and bytes(memoryview(value)[:5]) == b"null")
 
 
-def _string(raw: Raw) -> str:
-    value = _scalar(raw)
+def _string(word: _Word | Raw) -> str:
+    value = _scalar(word)
     return value.replace("\0", "") if isinstance(value, str) else ""
 
 
-def _text(*raws: Raw) -> str | None:
+def _text(*words: _Word | Raw) -> str | None:
     """The first that is a text that is not empty; a number counts as one would write it."""
-    for raw in raws:
-        text = lenient.text(_scalar(raw))
+    for word in words:
+        if word is None:
+            continue
+        text = lenient.text(_scalar(word))
         if text and (text := text.replace("\0", "")):
             return text
     return None
 
 
-def _seconds(raw: Raw) -> float | None:
+def _seconds(word: _Word | Raw) -> float | None:
     """A moment in unix seconds, sent in seconds or milliseconds, as a number or a string; None for what is no moment."""
-    value = _scalar(raw)
+    value = _scalar(word)
     if isinstance(value, str):
         value = float(value) if _NUMBER.match(value) else None
     if value is None or not 0 < value < _LATEST_S * 1000:
@@ -188,12 +193,20 @@ def _seconds(raw: Raw) -> float | None:
     return float(value) if value < _LATEST_S else value / 1000
 
 
-def _scalar(raw: Raw) -> str | int | float | None:
+def _scalar(word: _Word | Raw) -> str | int | float | None:
     """A string or a number; None for everything else, numbers that nothing can hold among it."""
+    if isinstance(word, Raw):
+        return _read_scalar(word)
+    if isinstance(word, bool) or (isinstance(word, str) and len(word) > _LONGEST_WORD_CHARS):
+        return None
+    return word
+
+
+def _read_scalar(raw: Raw) -> str | int | float | None:
     if raw is _NULL or len(memoryview(raw)) > _LONGEST_WORD_BYTES:
         return None
     try:
         value: str | int | float | None = _SCALAR.decode(raw)
     except msgspec.ValidationError:
         return None
-    return value
+    return _scalar(value)
