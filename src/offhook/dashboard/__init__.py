@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from offhook.dashboard import shell
+from offhook.dashboard import assets, shell
 from offhook.dashboard.pages import calls, signing_in
 from offhook.dashboard.visitors import Page, arrive
 from offhook.deps import Deps
@@ -28,7 +28,7 @@ PAGES: tuple[Page, ...] = (
 def build(deps: Deps, address_of: Callable[[Request], str]) -> ASGIApp:
     """The dashboard as an application of its own; *address_of* tells where a request comes from."""
     routes = [Route(page.path, _guarded(page), methods=[page.method]) for page in PAGES]
-    app = Starlette(routes=routes, exception_handlers=shell.HANDLERS)
+    app = Starlette(routes=[*routes, assets.ROUTE], exception_handlers=shell.HANDLERS)
     app.router.redirect_slashes = False
     app.state.deps = deps
     app.state.address_of = address_of

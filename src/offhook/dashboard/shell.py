@@ -1,9 +1,11 @@
-"""What every page stands in: the templates, the headers, the pages for what went wrong."""
+"""What every page stands in: the templates, the frame around them, the headers, the pages for what went wrong."""
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 import jinja2
 from starlette.exceptions import HTTPException
@@ -11,7 +13,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offhook.dashboard.visitors import SEE_OTHER, SignInFirst, Visit, sign_in_url
+from offhook.dashboard import assets, phrases
+from offhook.dashboard.frame import Frame, frame_of
+from offhook.dashboard.visitors import SEE_OTHER, SignInFirst, Visit, find_viewer, sign_in_url
+from offhook.deps import Deps
 from offhook.errors import Refused, Unavailable
 from offhook.logs import log
 
@@ -21,25 +26,77 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # with less a browser would say of our own forms that they come from nowhere
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "private, no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "private, no-store",  # nobody reads a transcript with the Back button of a desk that was left
 }
+_THEMES = ("auto", "light", "dark")
+
+
+class Flash(NamedTuple):
+    """What has just happened, at the head of a page: `page(visit, ..., flash=Flash("Saved."))`."""
+
+    words: str
+    tone: Literal["ok", "info", "warn", "bad"] = "ok"
 
 
 @cache
 def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("offhook.dashboard"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
+    environment.filters.update(phrases.FILTERS)
+    environment.globals.update(asset=assets.address, moment=phrases.moment)
+    return environment
 
 
-def render(visit: Visit, template: str, /, *, status: int = 200, **facts: Any) -> HTMLResponse:
-    """The page *template* with *facts*; every template also has `visit` and `viewer` (None for a stranger)."""
-    page = _templates().get_template(template)
-    return HTMLResponse(page.render(visit=visit, viewer=visit.found, **facts), status)
+async def page(
+    visit: Visit, template: str, /, *, status: int = 200, flash: Flash | None = None, **facts: Any
+) -> Response:
+    """The page *template* with *facts*, in its frame where somebody is signed in.
+
+    A template also has `visit`, `viewer`, `frame` (both None for a stranger), `now`, `zone` (the organisation's), `flash`,
+    and macros.html. It extends base.html, or alone.html where nobody is signed in.
+    """
+    frame = await frame_of(visit)
+    # Off the event loop: a page takes some milliseconds, and greetings must not wait for them.
+    return await asyncio.to_thread(render, visit, template, status=status, frame=frame, flash=flash, **facts)
+
+
+def render(
+    visit: Visit, template: str, /, *, status: int = 200, frame: Frame | None = None, **facts: Any
+) -> HTMLResponse:
+    """The same at once, and without a frame unless one is given."""
+    return HTMLResponse(_templates().get_template(template).render(_around(visit, frame) | facts), status)
+
+
+def fragment(visit: Visit, template: str, /, **facts: Any) -> str:
+    """A piece of a page, such as the row of a call that `/live` sends."""
+    return _templates().get_template(template).render(_around(visit, None) | facts)
+
+
+def _around(visit: Visit, frame: Frame | None) -> dict[str, Any]:
+    theme = visit.request.cookies.get("theme", "auto")
+    return {
+        "visit": visit,
+        "viewer": visit.found,
+        "frame": frame,
+        "flash": None,
+        "theme": theme if theme in _THEMES else "auto",
+        "now": visit.deps.now(),
+        "zone": zone_of(visit),
+    }
+
+
+def zone_of(visit: Visit) -> ZoneInfo:
+    """The time zone of the organisation that is looked at; UTC for strangers."""
+    organization = visit.deps.directory.organization(visit.found.org_id) if visit.found else None
+    return phrases.zone_named(organization.timezone if organization else "UTC")
 
 
 def redirect(to: str) -> Response:
@@ -72,33 +129,43 @@ async def _sign_in_first(request: Request, error: Exception) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return _error_page(request, error.status, error.message)
+    return await _error_page(request, error.status, error.message)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentence = "There is no such page." if error.status_code == 404 else f"{error.detail}."
-    return _error_page(request, error.status_code, sentence, headers=error.headers)
+    return await _error_page(request, error.status_code, sentence, headers=error.headers)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     log.warning("dashboard.unavailable", path=request.url.path, reason=str(error))
     sentence = "The database does not answer just now. Calls are still kept; try again in a moment."
-    return _error_page(request, 503, sentence, headers={"Retry-After": "5"})
+    return await _error_page(request, 503, sentence, headers={"Retry-After": "5"}, may_ask=False)
 
 
 async def _our_fault(request: Request, error: Exception) -> Response:
     id = secrets.token_hex(4)
     log.error("dashboard.failed", path=request.url.path, id=id, exc_info=error)
-    return _error_page(request, 500, f"Something failed here; the log says what, under {id}.")
+    return await _error_page(request, 500, f"Something failed here; the log says what, under {id}.", may_ask=False)
 
 
-def _error_page(
-    request: Request, status: int, sentence: str, *, headers: Mapping[str, str] | None = None
-) -> HTMLResponse:
-    answer = render(Visit(request, None), "error.html", status=status, number=status, sentence=sentence)
+async def _error_page(
+    request: Request, status: int, sentence: str, *, headers: Mapping[str, str] | None = None, may_ask: bool = True
+) -> Response:
+    """*may_ask*: the database, who is looking; otherwise the page stands alone."""
+    visit = await _visit(request) if may_ask else Visit(request, None)
+    answer = await page(visit, "error.html", status=status, number=status, sentence=sentence)
     answer.headers.update(headers or {})
     return answer
+
+
+async def _visit(request: Request) -> Visit:
+    deps: Deps = request.app.state.deps
+    try:
+        return Visit(request, await find_viewer(request, deps, keeps_awake=False))
+    except Unavailable:
+        return Visit(request, None)
 
 
 HANDLERS: Mapping[Any, Any] = {

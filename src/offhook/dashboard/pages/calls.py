@@ -1,10 +1,172 @@
-"""Calls: who rang, and what they wanted."""
+"""Calls: who rang, and what they wanted. All that is chosen stands in the address."""
 
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from offhook.dashboard.shell import render
+from offhook.dashboard import phrases, today
+from offhook.dashboard.call_rows import CallRow, Day, by_day, call_row
+from offhook.dashboard.outcomes import CHOICES
+from offhook.dashboard.shell import page, zone_of
+from offhook.dashboard.today import Today
 from offhook.dashboard.visitors import Visit
+from offhook.store import call_lists, pulse
+from offhook.store.call_lists import Cursor, Wanted
+
+PAGE_ROWS = 50
+_VIEWS = {"all": "All", "follow": "Follow-up", "missed": "Missed"}
+_FILTERS = ("q", "view", "outcome", "agent", "direction", "from", "to")
+_LONGEST_WORDS = 200
+
+
+class Choice(NamedTuple):
+    """What the address asks for, as the form shows it; what cannot be read is as if it were not there."""
+
+    words: str
+    view: str
+    outcome: str
+    agent: str
+    direction: str
+    since: str  #: a date
+    until: str  #: a date, inclusive
+    after: Cursor | None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether something is chosen at all."""
+        return any(self[:1] + self[2:7]) or self.view != "all"
+
+    @property
+    def is_first_page(self) -> bool:
+        return self.after is None
+
+    def wanted(self, zone: ZoneInfo) -> Wanted:
+        since, until = _day(self.since), _day(self.until)
+        return Wanted(
+            view=self.view,
+            outcome=self.outcome or None,
+            agent_id=self.agent or None,
+            direction=self.direction or None,
+            since=phrases.midnight(since, zone) if since else None,
+            until=phrases.midnight(until + timedelta(days=1), zone) if until else None,
+        )
+
+    def address(self, **other: str) -> str:
+        """This page with something else chosen, from its beginning unless *other* says after what."""
+        values = (self.words, "" if self.view == "all" else self.view, *self[2:7])
+        chosen = dict(zip(_FILTERS, values, strict=True)) | other
+        query = urlencode({name: value for name, value in chosen.items() if value})
+        return f"/calls?{query}" if query else "/calls"
+
+
+class Found(NamedTuple):
+    rows: list[CallRow]
+    has_more: bool
+    has_any: bool  #: without filters
+    agents: dict[str, str]
+    today: Today
+    waiting: int
 
 
 async def calls(visit: Visit) -> Response:
-    return render(visit, "calls.html")
+    choice = _choice(visit.request.query_params)
+    zone, now = zone_of(visit), visit.deps.now()
+    found = await visit.deps.database.read(_find, visit.org_id, choice, zone, now)
+    if not found.has_any:
+        return await page(visit, "first_run.html", webhook_url=_webhook_url(visit), today_is=_date(zone, now))
+    return await page(
+        visit,
+        "calls.html",
+        choice=choice,
+        found=found,
+        days=_days(found, choice, zone, now),
+        older=choice.address(after=_cursor(found.rows[-1])) if found.has_more else None,
+        views=[
+            (choice.address(view=key if key != "all" else ""), words, found.waiting if key == "follow" else None,
+             choice.view == key)
+            for key, words in _VIEWS.items()
+        ],
+        outcomes=[("", "Any outcome"), *CHOICES.items()],
+        agents=[("", "Any agent"), *found.agents.items()],
+        today_is=_date(zone, now),
+        query=choice.address().partition("?")[2],
+    )  # fmt: skip
+
+
+def _find(tx: sa.Connection, org_id: str, choice: Choice, zone: ZoneInfo, now: float) -> Found:
+    wanted = choice.wanted(zone)
+    rows = _rows(tx, org_id, choice, wanted)
+    shown = rows[:PAGE_ROWS]
+    aside = call_lists.aside(tx, org_id, [row.id for row in shown])
+    return Found(
+        rows=[call_row(row, aside) for row in shown],
+        has_more=len(rows) > PAGE_ROWS,
+        has_any=bool(rows) or call_lists.has_any(tx, org_id),
+        agents=call_lists.agent_names(tx, org_id),
+        today=today.look(tx, org_id, zone, now),
+        waiting=pulse.open_follow_ups(tx, org_id),
+    )
+
+
+def _rows(tx: sa.Connection, org_id: str, choice: Choice, wanted: Wanted) -> Sequence[sa.Row[Any]]:
+    if not choice.words:
+        return call_lists.page(tx, org_id, wanted, limit=PAGE_ROWS + 1, after=choice.after)
+    return []
+
+
+def _days(found: Found, choice: Choice, zone: ZoneInfo, now: float) -> Sequence[Day]:
+    now_day = phrases.local_day(now, zone)
+    return by_day(found.rows, zone, now_day, begins_within=not choice.is_first_page, ends_within=found.has_more)
+
+
+def _choice(query: QueryParams) -> Choice:
+    def one_of(name: str, among: Any) -> str:
+        value = query.get(name, "")
+        return value if value in among else ""
+
+    return Choice(
+        words=" ".join(query.get("q", "")[:_LONGEST_WORDS].split()),
+        view=one_of("view", _VIEWS) or "all",
+        outcome=one_of("outcome", CHOICES),
+        agent=query.get("agent", "")[:_LONGEST_WORDS].replace("\0", ""),
+        direction=one_of("direction", ("inbound", "outbound")),
+        since=query.get("from", "") if _day(query.get("from", "")) else "",
+        until=query.get("to", "") if _day(query.get("to", "")) else "",
+        after=_read_cursor(query.get("after", "")),
+    )
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1970 < day.year < 3000 else None
+
+
+def _cursor(row: CallRow) -> str:
+    return f"{row.at!r}-{row.id}"
+
+
+def _read_cursor(text: str) -> Cursor | None:
+    at, _, id = text.rpartition("-")
+    try:
+        return Cursor(float(at), id) if len(id) == 24 and abs(float(at)) < 1e12 else None
+    except ValueError:
+        return None
+
+
+def _webhook_url(visit: Visit) -> str:
+    base = visit.deps.settings.public_url or str(visit.request.base_url).rstrip("/")
+    return f"{base}/api/webhook/elevenlabs?org={visit.org_id}"
+
+
+def _date(zone: ZoneInfo, now: float) -> str:
+    day = phrases.local_day(now, zone)
+    return f"{day:%A} {day.day} {day:%B}, {phrases.place_of(zone)} time"
