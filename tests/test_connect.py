@@ -21,7 +21,7 @@ from offhook.settings import Settings
 from offhook.store import organizations, workspaces
 from offhook.store.database import Database
 from offhook.store.organizations import NewOrganization
-from offhook.twin.workspace import Webhook
+from offhook.twin.workspace import Webhook, Workspace
 from offhook.voice.elevenlabs.api import ElevenLabs
 from tests.services import Server
 from tests.twins import KEY, Twin
@@ -360,6 +360,71 @@ async def test_what_somebody_deleted_is_named_and_made_anew_when_asked_for(
     assert 0 == (await offhook("connect", "Acme", "--yes", "--repair")).code
     assert [held.settings["webhooks"]["post_call_webhook_id"]] == [*held.webhooks]
     assert "Nothing is to be changed" in (await offhook("connect", "Acme", "--repair")).out
+
+
+@on_sqlite
+@pytest.mark.parametrize(("command", "requests"), [("connect", 2), ("disconnect", 5)])
+async def test_of_two_runs_at_once_the_later_goes_on_and_the_earlier_ends(
+    twin: Twin,
+    offhook: Offhook,
+    acme: NewOrganization,
+    database: Database,
+    settings: Settings,
+    command: str,
+    requests: int,
+) -> None:
+    """After a webhook that the first has made and not recorded, or while tools are being deleted."""
+    if command == "disconnect":
+        assert 0 == (await offhook("connect", "Acme", "--api-key", KEY, "--yes")).code
+    with interrupted_after(requests, ("connect", "Acme", "--api-key", KEY, "--yes", "--repair")) as codes:
+        ended = await offhook(command, "Acme", "--api-key", KEY, "--yes")
+    assert ([0], 1) == (codes, ended.code)
+    assert "Another run" in ended.sentence
+    held = twin.desk.workspace
+    [webhook] = held.webhooks.values()
+    assert webhook.id == held.settings["webhooks"]["post_call_webhook_id"]
+    assert [webhook.secret] == await secrets_of(database, settings.key_ring(), acme.id, "webhook")
+    assert (1, 7) == (len(held.secrets), len(held.tools))
+    assert "Nothing is to be changed" in (await offhook("connect", "Acme")).out
+
+
+@contextmanager
+def interrupted_after(requests: int, other: Sequence[str]) -> Iterator[list[int]]:
+    """Once ElevenLabs has done so many things, another command runs, from beginning to end; its exit code."""
+    honest, done = ElevenLabs._asked_once, 0
+    codes: list[int] = []
+
+    async def asked(self: ElevenLabs, method: str, path: str, **content: Any) -> Any:
+        nonlocal done
+        answer = await honest(self, method, path, **content)
+        done += method in MUTATING
+        if done == requests and not codes:
+            done = -1000
+            codes.append(await asyncio.to_thread(cli.run, other))
+        return answer
+
+    with mock.patch.object(ElevenLabs, "_asked_once", asked):
+        yield codes
+
+
+@on_sqlite
+async def test_the_key_of_another_workspace_mixes_nothing_up(
+    twin: Twin, offhook: Offhook, acme: NewOrganization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where one environment variable stands for several organisations."""
+    assert 0 == (await offhook("connect", "Acme", "--api-key", KEY, "--yes")).code
+    ours, others = twin.desk.workspace, Workspace("other-key", time.time())
+    twin.desk.workspace = others
+    monkeypatch.setenv("OFFHOOK_ELEVENLABS_API_KEY", "other-key")
+    for command in (("connect", "--repair"), ("connect",), ("disconnect",)):
+        ended = await offhook(command[0], "Acme", *command[1:], "--yes")
+        assert 1 == ended.code, command
+        assert "another workspace" in ended.sentence
+    assert ({}, {}, {}) == (others.webhooks, others.secrets, others.tools)
+    twin.desk.workspace = ours
+    monkeypatch.delenv("OFFHOOK_ELEVENLABS_API_KEY")
+    assert 0 == (await offhook("disconnect", "Acme", "--yes")).code
+    assert {} == ours.webhooks
 
 
 @on_sqlite

@@ -13,12 +13,13 @@ from offhook.cli.terminal import Json, print_json, print_table
 from offhook.connect import visit, workspace
 from offhook.connect.aims import Wanted
 from offhook.connect.deeds import Hands
-from offhook.connect.plan import Row, gone, plan, to_do
+from offhook.connect.plan import Row, gone, is_another_workspace, plan, to_do
 from offhook.connect.undoing import Unrow, undoing
 from offhook.connect.visit import Wishes
 from offhook.errors import Fault, Mistake
 from offhook.store import organizations
 from offhook.store.organizations import Organization
+from offhook.store.workspaces import Connected
 
 DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Show the plan, and change nothing.")]
 Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do it without being asked.")]
@@ -56,6 +57,7 @@ async def connect(
         async with elevenlabs(key, here.settings) as asked:
             with shown_progress("Reading the workspace") as progress:
                 wanted, there = await visit.look(asked, organization, contents, wishes, done, progress)
+            _must_be_the_same(there, connected, key, organization)
             if not repair and (missing := gone(there, done)):
                 raise Fault(_gone(missing, organization))
             rows = plan(wanted, there, done)
@@ -96,6 +98,8 @@ async def disconnect(
                 there = await workspace.read(asked)
                 ids = [id for id in done.former_agents if id in there.agent_names]
                 await visit.read_in_full(asked, there, ids, progress)
+            if not force:
+                _must_be_the_same(there, connected, key, organization)
             rows = undoing(there, done)
             changes = [row for row in rows if row.deed is not None]
             if not json:
@@ -132,9 +136,21 @@ def _gone(missing: Sequence[str], organization: Organization) -> str:
     is_are = "is" if len(missing) == 1 else "are"
     return (
         f"{' and '.join(missing).capitalize()} that connect set up {is_are} no longer in ElevenLabs, so somebody deleted it: "
-        f'`offhook connect "{organization.name}" --repair` makes it anew. (Is the API key that of another workspace? '
-        "Then disconnect with the old key first.)"
+        f'`offhook connect "{organization.name}" --repair` makes it anew.'
     )
+
+
+def _must_be_the_same(
+    there: workspace.Workspace, connected: Connected | None, key: str, organization: Organization
+) -> None:
+    """Fault when another key opens a workspace in which nothing is known: what is on record would be left in the first."""
+    is_new_key = connected is not None and key != connected.api_key
+    if is_new_key and is_another_workspace(there, visit.done_of(connected)):
+        raise Fault(
+            f"This API key is that of another workspace than the one that {organization.name} is connected to: unset "
+            "OFFHOOK_ELEVENLABS_API_KEY, and the key that is kept is used. To change to this one, disconnect with the kept "
+            "key first; `offhook disconnect --force` leaves the other workspace as it is."
+        )
 
 
 def _is_agreed(changes: Sequence[Row | Unrow], *, yes: bool, is_program: bool) -> bool:
@@ -161,6 +177,7 @@ async def _undo(hands: Hands, changes: Sequence[Unrow], *, is_forced: bool) -> d
     left = {}
     with shown_progress("Undoing") as progress:
         progress.begin(len(changes))
+        await hands.begin_undoing()
         for row in changes:
             if (why := await hands.undo(row)) is not None:
                 left[row.what] = why

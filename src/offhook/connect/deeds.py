@@ -2,8 +2,11 @@
 
 What would be lost with the process is recorded first: how a thing was before it is changed, and a bearer before ElevenLabs
 has it. A webhook's secret is only ever in the answer that makes it: a webhook that is not on record is made again.
+
+Of two runs at once the one that wrote last goes on; the other finds that at its next step, and ends.
 """
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,7 +22,7 @@ from offhook.connect.record import LABEL, Former, SetUp
 from offhook.connect.undoing import Undeed, Unrow
 from offhook.connect.workspace import Thing, Workspace
 from offhook.credentials import Kind, new_secret
-from offhook.errors import GiveUp
+from offhook.errors import Fault, GiveUp
 from offhook.sealing import KeyRing
 from offhook.store import organizations, workspaces
 from offhook.store.database import Database, prepared
@@ -64,13 +67,19 @@ class Hands:
         self.done = noted(self.aim, self.there, self.done)
         await self._record()
 
+    async def begin_undoing(self) -> None:
+        """A run of connect that is under way ends."""
+        await self._record()
+
     async def do(self, row: Row) -> None:
         assert row.deed is not None
+        await self._must_be_alone()
         await _DEEDS[row.deed](self, row.target)
 
     async def undo(self, row: Unrow) -> str | None:
         """None when it is done; else why it was left."""
         assert row.deed is not None
+        await self._must_be_alone()
         try:
             await _UNDEEDS[row.deed](self, row.target)
         except GiveUp as error:
@@ -79,16 +88,21 @@ class Hands:
 
     async def end(self) -> None:
         """The organisation is no longer connected."""
-        await self._database.write(_disconnected, self.wanted.org_id, time.time() + GRACE_S)
+        await self._database.write(_disconnected, self.wanted.org_id, self.done.mark, time.time() + GRACE_S)
 
     def _learn(self, **changes: Any) -> None:
         self.done = msgspec.structs.replace(self.done, **changes)
 
     async def _record(self, *also: Write) -> None:
         """Keep what is done, and *also* write that, in one transaction."""
-        set_up = record.written(self.done)
-        now = time.time()
-        await self._database.write(_kept, self._keys, self.wanted.org_id, self._api_key, set_up, now, also)
+        before = self.done.mark
+        self._learn(mark=secrets.token_hex(8))
+        await self._database.write(
+            _kept, self._keys, self.wanted.org_id, self._api_key, before, self.done, time.time(), also
+        )
+
+    async def _must_be_alone(self) -> None:
+        await self._database.read(_must_be_last, self.wanted.org_id, self.done.mark)
 
     def _with_made(self, *ids: str) -> list[str]:
         return self.done.made + [id for id in ids if id not in self.done.made]
@@ -255,19 +269,33 @@ def _kept(
     keys: KeyRing,
     org_id: str,
     api_key: str,
-    set_up: dict[str, Any],
+    before: str,
+    done: SetUp,
     now: float,
     also: tuple[Write, ...],
 ) -> None:
+    organizations.lock(tx, org_id)
+    _must_be_last(tx, org_id, before)
     for write in also:
         write(tx)
-    workspaces.keep(tx, keys, org_id, api_key, set_up, now)
+    workspaces.keep(tx, keys, org_id, api_key, record.written(done), now)
 
 
-def _disconnected(tx: sa.Connection, org_id: str, until: float) -> None:
+def _disconnected(tx: sa.Connection, org_id: str, mark: str, until: float) -> None:
+    organizations.lock(tx, org_id)
+    _must_be_last(tx, org_id, mark)
     organizations.close_labelled(tx, org_id, "webhook", LABEL, until)
     organizations.close_labelled(tx, org_id, "tool", LABEL, until)
     workspaces.forget(tx, org_id)
+
+
+def _must_be_last(tx: sa.Connection, org_id: str, mark: str) -> None:
+    """Fault when another run has written since this one wrote, or read, *mark*."""
+    if record.read(workspaces.set_up_of(tx, org_id)).mark != mark:
+        raise Fault(
+            "Another run of connect or disconnect for this organisation has begun meanwhile: wait until it has ended, "
+            "then type this again."
+        )
 
 
 _DEEDS: dict[Deed, Callable[[Hands, str], Awaitable[None]]] = {

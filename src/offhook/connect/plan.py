@@ -21,7 +21,7 @@ from offhook.connect.aims import (
     url_of,
 )
 from offhook.connect.changes import change_of, contains, tool_wanted
-from offhook.connect.record import SetUp
+from offhook.connect.record import SetUp, on_record
 from offhook.connect.workspace import Thing, Workspace
 from offhook.phone import e164
 from offhook.voice.elevenlabs import agents as eleven
@@ -63,6 +63,12 @@ def gone(there: Workspace, done: SetUp) -> list[str]:
     missing = [f"the webhook {done.webhook_id}"] if done.webhook_id not in (None, *there.webhooks) else []
     missing += [f"the secret {done.secret_id}"] if done.secret_id not in (None, *there.secrets) else []
     return missing + [f"the tool {tool}" for tool, id in done.tool_ids.items() if id not in there.tools]
+
+
+def is_another_workspace(there: Workspace, done: SetUp) -> bool:
+    """Whether nothing that is on record is there, not even an agent."""
+    known = on_record(done)
+    return bool(known) and known.isdisjoint({*there.webhooks, *there.secrets, *there.tools, *there.agent_names})
 
 
 def _secret(wanted: Wanted, there: Workspace, aim: Aim) -> Row:

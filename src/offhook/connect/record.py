@@ -19,6 +19,7 @@ class Former(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class SetUp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One organisation's. Kept as JSON in `workspaces.set_up`; an empty one is that of a first run."""
 
+    mark: str = ""  #: another one each time that this is written: by it a run knows that it is alone
     is_hipaa: bool = False
     webhook_id: str | None = None  #: by which its events come
     has_retries: bool | None = None  #: of the webhook, as set last: not every answer of ElevenLabs shows it
@@ -35,6 +36,12 @@ class SetUp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def read(set_up: dict[str, Any] | None) -> SetUp:
     return msgspec.convert(set_up or {}, SetUp)
+
+
+def on_record(set_up: SetUp) -> set[str]:
+    """The ids of all in the workspace that connect has to do with."""
+    ids = {set_up.webhook_id, set_up.secret_id, *set_up.made, *set_up.tool_ids.values()}
+    return {id for id in ids if id is not None} | {*set_up.agent_ids, *set_up.former_agents}
 
 
 def written(set_up: SetUp) -> dict[str, Any]:

@@ -155,6 +155,11 @@ def find(tx: sa.Connection, id_or_name: str) -> Organization:
     raise Mistake(_ambiguous(id_or_name, found) if found else _unknown(id_or_name, known))
 
 
+def lock(tx: sa.Connection, org_id: str) -> None:
+    """Let others who lock it wait until this transaction ends; SQLite has one writer anyway."""
+    tx.execute(sa.select(organizations.c.id).where(organizations.c.id == org_id).with_for_update())
+
+
 def change(tx: sa.Connection, org_id: str, facts: dict[str, str]) -> Organization:
     """Overwrite those of its name, time zone and country."""
     this = organizations.c.id == org_id

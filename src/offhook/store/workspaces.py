@@ -50,6 +50,12 @@ def get(tx: sa.Connection, keys: KeyRing, org_id: str) -> Connected | None:
     return None if row is None else _opened(row, keys)
 
 
+def set_up_of(tx: sa.Connection, org_id: str) -> dict[str, Any] | None:
+    """What was set up; None when the organisation is not connected."""
+    found = tx.execute(sa.select(workspaces.c.set_up).where(workspaces.c.org_id == org_id)).scalar_one_or_none()
+    return None if found is None else dict(msgspec.json.decode(found))
+
+
 def is_key_shared(tx: sa.Connection, keys: KeyRing, connected: Connected) -> bool:
     """Whether another organisation is connected with the same API key."""
     others = sa.select(workspaces).where(workspaces.c.org_id != connected.org_id)
