@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test torture bench check lock clean run-environment dev-environment
+.PHONY: help demo serve test torture bench mutants check lock clean run-environment dev-environment
 .NOTPARALLEL:
 
 ARGS ?=
@@ -31,6 +31,9 @@ bench: dev-environment  ## measure against the handler that ElevenLabs' document
 	@tools/services
 	@$(python) -m bench $(ARGS)
 
+mutants: dev-environment  ## change the code that must not be wrong, and see whether the tests notice; ARGS=spool for one part
+	@$(python) tools/mutants.py $(ARGS)
+
 check: dev-environment  ## lint, formatting, types and the direction of imports
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
@@ -41,7 +44,7 @@ lock: dev-environment  ## write requirements/*.txt anew from pyproject.toml; ARG
 	@tools/lock $(ARGS)
 
 clean:  ## remove .venv and every cache; data folders stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 run-environment:

@@ -32,7 +32,7 @@ def test_every_target_of_the_makefile_says_what_it_is_for() -> None:
         "run-environment",
         "dev-environment",
     }
-    assert {"demo", "serve", "test", "torture", "bench", "check", "help", "lock", "clean"} <= targets
+    assert {"demo", "serve", "test", "torture", "bench", "mutants", "check", "help", "lock", "clean"} <= targets
 
 
 def test_the_two_locks_agree() -> None:
