@@ -18,10 +18,11 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class Site:
-    def __init__(self, port: int, certificate: Path, asked: list[str]) -> None:
+    def __init__(self, port: int, certificate: Path, asked: list[str], headers: list[dict[str, str]]) -> None:
         self.port = port
         self.certificate = certificate
         self.asked = asked  #: paths, in the order they were asked for
+        self.headers = headers  #: of the same requests
 
     def url(self, path: str = "/a.mp3", host: str = "127.0.0.1") -> str:
         return f"https://{host}:{self.port}{path}"
@@ -32,10 +33,12 @@ def site(folder: Path, answer: Callable[[str], Answer]) -> Iterator[Site]:
     """*answer* says what a path gives."""
     certificate, key = _certificate(folder)
     asked: list[str] = []
+    headers_asked_with: list[dict[str, str]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
+            headers_asked_with.append(dict(self.headers))
             status, headers, body = answer(self.path)
             self.send_response(status)
             for name, value in headers.items():
@@ -50,9 +53,9 @@ def site(folder: Path, answer: Callable[[str], Answer]) -> Iterator[Site]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()  # looks that often for its end
     try:
-        yield Site(server.server_address[1], certificate, asked)
+        yield Site(server.server_address[1], certificate, asked, headers_asked_with)
     finally:
         server.shutdown()
         server.server_close()

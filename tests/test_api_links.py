@@ -46,6 +46,17 @@ def test_a_moment_that_is_none_opens_nothing(expires: str) -> None:
     assert not recordings.is_linked(KeyRing([OLD]), "call 1", expires, "0" * 64, 0)
 
 
+def test_a_moment_has_twelve_digits_at_most() -> None:
+    signer = LinkSigner(KeyRing([OLD]), "audio")
+    signature = signer.signature("call 1", 999_999_999_999)
+    assert signer.opens("call 1", "9" * 12, signature, 0)
+    assert not signer.opens("call 1", "0" + "9" * 12, signature, 0)
+
+
+def test_a_signature_of_what_is_no_character_opens_nothing() -> None:
+    assert not LinkSigner(KeyRing([OLD]), "audio").opens("call 1", "1000", "\ud800", 0)
+
+
 @given(st.text(), st.text())
 def test_no_words_make_a_link_by_chance_or_fail(expires: str, signature: str) -> None:
     assert not recordings.is_linked(KeyRing([OLD]), "call 1", expires, signature, 0)

@@ -12,6 +12,7 @@ from typing import Any
 import httpcore
 import pytest
 
+from offhook import __version__
 from offhook.errors import GiveUp, TryLater
 from offhook.outgoing import Reach, fetch, is_public, target
 from tests.https import Site, site
@@ -26,6 +27,9 @@ PRIVATE = [
 ]  # fmt: skip
 PUBLIC = ["8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001:80e::200e", "64:ff9b::808:808"]
 NOWHERE = Reach()
+BELIEVES_NOBODY = ssl.SSLContext(
+    ssl.PROTOCOL_TLS_CLIENT
+)  #: made once: reading every authority takes a tenth of a second
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -48,6 +52,69 @@ REFUSED = [
 ]  # fmt: skip
 
 
+UNREADABLE = "It is no address that can be read."
+NO_HTTPS = "Its address must begin with https:// and name a host."
+A_USER = "Its address must not hold a user name or password."
+A_NUMBER = "Its address must name a host, or be an IP address as it is usually written."
+NOT_PUBLIC = "Its address is not public; OFFHOOK_OUTGOING_NETWORKS allows networks of your own."
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("https://exa\0mple.com/", UNREADABLE),
+        ("https://files.example.com:port/", UNREADABLE),
+        ("https://files.example.com/" + "a" * 5000, NO_HTTPS),
+        ("http://files.example.com/", NO_HTTPS),
+        ("https:///a", NO_HTTPS),
+        ("https://a b/", NO_HTTPS),
+        ("https://[fe80::1%25eth0]/", NO_HTTPS),
+        ("https://user@files.example.com/", A_USER),
+        ("https://:password@files.example.com/", A_USER),
+        ("https://files.example.com:22/", "Port 22 is not allowed; OFFHOOK_OUTGOING_PORTS allows more."),
+        ("https://0177.0.0.1/", UNREADABLE),
+        ("https://2130706433/", A_NUMBER),
+        ("https://files.0x7f/", A_NUMBER),
+        ("https://127.0.0.1./", A_NUMBER),
+        ("https://127.0.0.1/", NOT_PUBLIC),
+        ("https://[::1]/", NOT_PUBLIC),
+    ],
+)
+def test_an_address_that_is_refused_says_what_is_wrong_with_it(url: str, sentence: str) -> None:
+    with pytest.raises(GiveUp) as given_up:
+        target(url, NOWHERE)
+    assert sentence == str(given_up.value)
+
+
+def test_an_address_may_have_4096_characters() -> None:
+    url = "https://files.example.com/"
+    assert url.ljust(4096, "a") == target(url.ljust(4096, "a"), NOWHERE).url
+    with pytest.raises(GiveUp):
+        target(url.ljust(4097, "a"), NOWHERE)
+
+
+def test_a_target_is_the_address_as_it_is_asked_its_host_and_its_port() -> None:
+    assert ("https://files.example.com/a?b=c", "files.example.com", 443) == target(
+        "https://FILES.example.com/a?b=c", NOWHERE
+    )
+    assert ("https://files.example.com:80/", "files.example.com", 80) == target(
+        "https://files.example.com:80/", NOWHERE
+    )
+    assert ("https://8.8.8.8/", "8.8.8.8", 443) == target("https://8.8.8.8:443/", NOWHERE)
+    assert ("https://xn--bcher-kva.example/", "xn--bcher-kva.example", 443) == target(
+        "https://bücher.example/", NOWHERE
+    )
+
+
+def test_networks_and_ports_of_ones_own_are_within_reach_and_no_others() -> None:
+    ours = Reach((ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")), frozenset({8443}))
+    assert "10.1.2.3" == target("https://10.1.2.3:8443/", ours).host
+    assert "fd00::1" == target("https://[fd00::1]/", ours).host
+    for url in ("https://11.0.0.1:8444/", "https://192.168.1.1/", "https://[fe80::1]/", "https://10.0.0.1:22/"):
+        with pytest.raises(GiveUp):
+            target(url, ours)
+
+
 @pytest.mark.parametrize("url", REFUSED)
 def test_an_address_that_can_only_be_wrong_is_refused_before_anything_is_asked(url: str) -> None:
     with pytest.raises(GiveUp):
@@ -66,9 +133,12 @@ class Network:
     def __init__(self, answers: list[list[str]]) -> None:
         self._answers = answers
         self.asked = 0
+        self.questions: list[tuple[Any, ...]] = []
         self.connected: list[str] = []
+        self.ways: list[tuple[Any, ...]] = []  #: port and limits of the same
 
-    async def getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
+    async def getaddrinfo(self, host: str, port: int, **wishes: Any) -> list[Any]:
+        self.questions.append((host, port, wishes))
         answer = self._answers[min(self.asked, len(self._answers) - 1)]
         self.asked += 1
         if not answer:
@@ -85,6 +155,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Network]:
 
         async def connect(self: Any, host: str, port: int, *rest: Any) -> Any:
             made.connected.append(host)
+            made.ways.append((port, *rest))
             raise httpcore.ConnectError("nobody is there")
 
         monkeypatch.setattr(loop, "getaddrinfo", made.getaddrinfo)
@@ -99,9 +170,8 @@ async def nothing(_: bytes) -> None:
 
 
 async def fetched(url: str, reach: Reach = NOWHERE, **wishes: Any) -> int:
-    return await fetch(
-        url, wishes.pop("take", nothing), reach=reach, **{"limit_bytes": 1 << 20, "within_s": 5, **wishes}
-    )
+    usual = {"limit_bytes": 1 << 20, "within_s": 5, "tls": BELIEVES_NOBODY}
+    return await fetch(url, wishes.pop("take", nothing), reach=reach, **{**usual, **wishes})
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -129,8 +199,53 @@ async def test_a_name_is_looked_up_once_and_the_connection_goes_to_what_was_chec
 
 async def test_a_name_that_nobody_knows_is_tried_again_later(network: Any) -> None:
     network([])
-    with pytest.raises(TryLater):
+    with pytest.raises(TryLater, match=r"The name files.example.com cannot be looked up\."):
         await fetched("https://files.example.com/a.mp3")
+
+
+async def test_a_name_without_an_address_is_tried_again_later(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = network([])
+
+    async def none(*_: object, **__: object) -> list[Any]:
+        return [(1, 1, 6, "", ("not an address", 443))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", none)
+    with pytest.raises(TryLater, match=r"^files.example.com has no address\.$"):
+        await fetched("https://files.example.com/a.mp3")
+    assert [] == seen.connected
+
+
+async def test_each_address_of_a_name_is_tried_once_in_its_order(network: Any) -> None:
+    seen = network(["93.184.216.35", "2606:4700:4700::1111", "93.184.216.34", "93.184.216.35"])
+    with pytest.raises(TryLater, match=r"^files.example.com could not be reached: ConnectError\.$"):
+        await fetched("https://files.example.com/a.mp3")
+    assert ["93.184.216.35", "2606:4700:4700::1111", "93.184.216.34"] == seen.connected
+    assert {(443, 10.0, None)} == {way[:3] for way in seen.ways}
+    assert [("files.example.com", 443, {"type": socket.SOCK_STREAM})] == seen.questions
+
+
+async def test_an_address_that_is_silent_is_followed_by_the_next(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = network(["93.184.216.35", "93.184.216.34"])
+
+    async def connect(_: object, host: str, *__: object) -> Any:
+        seen.connected.append(host)
+        raise httpcore.ConnectTimeout("it is silent")
+
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect)
+    with pytest.raises(TryLater, match="ConnectTimeout"):
+        await fetched("https://files.example.com:80/a.mp3")
+    assert ["93.184.216.35", "93.184.216.34"] == seen.connected
+
+
+async def test_what_takes_too_long_is_tried_again_later(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    network(["93.184.216.35"])
+
+    async def connect(*_: object) -> Any:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect)
+    with pytest.raises(TryLater, match=r"^files.example.com needed longer than 0 s\.$"):
+        await fetched("https://files.example.com/a.mp3", within_s=0.05)
 
 
 # A real server; this machine is allowed for it
@@ -145,6 +260,21 @@ GIVEN: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/said-long": (200, {"Content-Length": str(1 << 40)}, b""),
     "/long": (200, {}, bytes(3 << 20)),
     "/zip": (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b"),
+    "/plain": (200, {"Content-Encoding": "Identity"}, b"plain"),
+    "/limit": (200, {"Content-Length": str(1 << 20)}, bytes(1 << 20)),
+    "/limit-unsaid": (200, {}, bytes(1 << 20)),
+    "/over": (200, {"Content-Length": str((1 << 20) + 1)}, bytes((1 << 20) + 1)),
+    "/over-unsaid": (200, {}, bytes((1 << 20) + 1)),
+    "/forbidden": (403, {"Retry-After": "17"}, b""),
+    "/multiple": (300, {}, b""),
+    "/not-modified": (399, {}, b""),
+    "/empty": (204, {}, b""),
+    "/broken": (500, {}, b""),
+    "/too-many": (429, {"Retry-After": "999999"}, b""),
+    "/a-date": (503, {"Retry-After": "Fri, 31 Dec 2027 23:59:59 GMT"}, b""),
+    "/at-once": (503, {"Retry-After": "0"}, b""),
+    "/digits": (503, {"Retry-After": "1" * 16}, b""),
+    "/arabic": (503, {"Retry-After": "\xb2"}, b""),
 }
 
 
@@ -169,28 +299,88 @@ async def test_what_is_there_comes_whole(here: Site) -> None:
     assert MP3 == got
 
 
-@pytest.mark.parametrize("path", ["/moved", "/gone", "/said-long", "/long", "/zip"])
-async def test_what_will_never_be_had_is_given_up(here: Site, path: str) -> None:
-    async def take(_: bytes) -> None:
-        pass
+async def test_what_is_asked_says_who_asks_and_nothing_of_us(here: Site) -> None:
+    tls = ssl.create_default_context(cafile=here.certificate)
+    await fetched(here.url("/plain"), reach_of(here), take=ignored, tls=tls)
+    wanted = {
+        "Host": f"127.0.0.1:{here.port}",
+        "User-Agent": f"offhook/{__version__}",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+    assert [wanted] == here.headers
+
+
+@pytest.mark.parametrize(("path", "size"), [("/plain", 5), ("/limit", 1 << 20), ("/limit-unsaid", 1 << 20)])
+async def test_as_much_as_the_limit_may_come(here: Site, path: str, size: int) -> None:
+    tls = ssl.create_default_context(cafile=here.certificate)
+    assert size == await fetched(here.url(path), reach_of(here), take=ignored, tls=tls)
+
+
+MOVED = "It is somewhere else (a redirect), and offhook goes only where it was told to."
+TOO_LONG = "It is longer than the 1 MiB that OFFHOOK_RECORDING_LIMIT_MIB allows."
+ZIPPED = "It came compressed, although that was not asked for."
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/moved", MOVED),
+        ("/multiple", MOVED),
+        ("/not-modified", MOVED),
+        ("/gone", "It was answered with 410."),
+        ("/forbidden", "It was answered with 403."),
+        ("/empty", "It was answered with 204."),
+        ("/said-long", TOO_LONG),
+        ("/long", TOO_LONG),
+        ("/over", TOO_LONG),
+        ("/over-unsaid", TOO_LONG),
+        ("/zip", ZIPPED),
+    ],
+)
+async def test_what_will_never_be_had_is_given_up(here: Site, path: str, sentence: str) -> None:
+    got = 0
+
+    async def take(piece: bytes) -> None:
+        nonlocal got
+        got += len(piece)
 
     tls = ssl.create_default_context(cafile=here.certificate)
-    with pytest.raises(GiveUp):
+    with pytest.raises(GiveUp) as given_up:
         await fetched(here.url(path), reach_of(here), take=take, tls=tls)
-    assert [path] == here.asked
+    assert (sentence, [path]) == (str(given_up.value), here.asked)
+    assert got <= (0 if path in ("/over", "/said-long") else 1 << 20)
 
 
-@pytest.mark.parametrize(("path", "after_s"), [("/yet", None), ("/busy", 17.0)])
-async def test_what_may_be_there_later_is_tried_later(here: Site, path: str, after_s: float | None) -> None:
+@pytest.mark.parametrize(
+    ("path", "status", "after_s"),
+    [
+        ("/yet", 404, None),
+        ("/busy", 503, 17.0),
+        ("/broken", 500, None),
+        ("/too-many", 429, 86_400.0),
+        ("/a-date", 503, None),
+        ("/at-once", 503, None),
+        ("/digits", 503, None),
+        ("/arabic", 503, None),
+    ],
+)
+async def test_what_may_be_there_later_is_tried_later(
+    here: Site, path: str, status: int, after_s: float | None
+) -> None:
     tls = ssl.create_default_context(cafile=here.certificate)
     with pytest.raises(TryLater) as later:
         await fetched(here.url(path), reach_of(here), tls=tls)
-    assert after_s == later.value.after_s
+    assert (f"It was answered with {status}.", after_s) == (str(later.value), later.value.after_s)
+
+
+async def ignored(_: bytes) -> None:
+    pass
 
 
 async def test_who_cannot_prove_their_name_is_not_asked(here: Site) -> None:
     with pytest.raises(TryLater):
-        await fetched(here.url(), reach_of(here))
+        await fetched(here.url(), reach_of(here), tls=None)
     assert [] == here.asked
 
 

@@ -96,6 +96,9 @@ def test_spellings_of_the_same_header_read_alike(header: str) -> None:
         pytest.param(f"t=1747580641,v0={'xy' * 32}", id="no hex"),
         pytest.param(f"t=1747580641;v0={'ab' * 32}", id="semicolon"),
         pytest.param(f"Bearer t=1747580641,v0={'ab' * 32}", id="another scheme"),
+        pytest.param(f"t=1747580641,t=1=2,v0={'ab' * 32}", id="an equals sign in the last time"),
+        pytest.param(f"Xt=1747580641,v0={'ab' * 32}", id="a letter before the name"),
+        pytest.param(f"t=1747580641,\nv0={'ab' * 32}", id="a newline before the name"),
     ],
 )
 def test_a_header_that_cannot_prove_anything_says_nothing(header: str) -> None:
@@ -106,6 +109,12 @@ def test_the_longest_time_is_fifteen_digits_whatever_stands_before_them() -> Non
     signature = read_signature(f"t={'0' * 50}{'9' * 15},v0={'ab' * 32}")
     assert signature is not None
     assert (10**15 - 1, b"0" * 50 + b"9" * 15) == (signature.t, signature.t_text)
+
+
+def test_a_header_of_four_kibibytes_is_read_and_a_longer_one_is_not() -> None:
+    header = f"t=1747580641,v0={'ab' * 32}"
+    assert read_signature(header.ljust(4096, ",")) is not None
+    assert read_signature(header.ljust(4097, ",")) is None
 
 
 def test_a_time_of_nothing_but_zeros_is_zero() -> None:

@@ -49,7 +49,7 @@ class Reach(NamedTuple):
     ports: frozenset[int] = frozenset()
 
     def includes(self, address: Address) -> bool:
-        return is_public(address) or any(address in one for one in self.networks if one.version == address.version)
+        return is_public(address) or any(address in one for one in self.networks)
 
 
 class Target(NamedTuple):
@@ -127,7 +127,7 @@ class _Exchange:
             "GET",
             asked.url,
             headers={
-                "Host": asked.host if asked.port == 443 else f"{asked.host}:{asked.port}",
+                "Host": httpx.URL(asked.url).netloc,
                 "User-Agent": f"offhook/{__version__}",
                 "Accept-Encoding": "identity",
                 "Connection": "close",
@@ -209,14 +209,6 @@ class _Guard(httpcore.AsyncNetworkBackend):
                 failure = error
         raise failure
 
-    async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        raise GiveUp("A file is no address.")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
 
 async def _looked_up(host: str, port: int, timeout: float | None) -> list[Address]:
     """Each address of *host* once, in the order of the resolver; TryLater when it has none just now."""
@@ -237,7 +229,7 @@ def _must_be_within(reach: Reach, addresses: Sequence[Address]) -> None:
 
 def _address(host: str) -> Address | None:
     try:
-        return ipaddress.ip_address(host.strip("[]"))
+        return ipaddress.ip_address(host)
     except ValueError:
         return None
 

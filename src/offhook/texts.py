@@ -156,7 +156,7 @@ def _of_hours(to: str, quiet: Hours | None, zone: str, now: float) -> Decision:
         if end is None:
             sentence = "It is too late, or too early, to text that number now; the text waits."
             return ALLOW if at == now else Decision(verdict="wait", until=at, word="quiet_hours", sentence=sentence)
-        at = max(end, at + 60)
+        at = end
     return _no("quiet_hours", "There is no hour at which that number may be texted.")
 
 
