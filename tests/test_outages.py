@@ -6,18 +6,20 @@ what it measured; the lines stand together at the end of the run. OUTAGE_SEED re
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.services import Postgresql, Redis, Server, eventually
+from tests.services import Postgresql, Redis, Server
 from tests.traffic import (
     AUDIO,
     CALLER,
@@ -105,6 +107,41 @@ async def test_kill_9_loses_and_doubles_nothing_that_was_acknowledged(
     }
 
 
+@torture
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+async def test_a_kill_9_a_fifth_of_a_second_after_each_start_loses_and_doubles_nothing(
+    request: pytest.FixtureRequest, start_server: Callable[..., Server], figure: Figure, engine: str
+) -> None:
+    server = request.getfixturevalue("postgresql_server") if engine == "postgresql" else start_server()
+    wanted = [(AUDIO if n % 50 == 49 else TRANSCRIPTION, f"conv_{n}") for n in range(10_000)]
+    answers: dict[Event, Answer] = {}
+    tries: Counter[Event] = Counter()
+    is_up = asyncio.Event()
+    is_up.set()
+    sending = asyncio.create_task(deliver_all(server, wanted, answers, at_once=32, is_up=is_up, tries=tries))
+    kills = 0
+    while not sending.done():
+        await asyncio.sleep(0.2)
+        is_up.clear()
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        kills += 1
+        is_up.set()
+    await sending
+    await asyncio.to_thread(settle, server, projected_within_s=600)
+
+    there = filed(server)
+    figure(f"R1: kill -9 200 ms after each readiness, {engine}", events=len(answers), kills=kills,
+           lost=len(set(wanted) - set(there)), doubled=there.total() - len(there),
+           other_than_200=len(other_than_200(answers.values())), sent_again=tries.total() - len(tries),
+           most_often=max(tries.values()))  # fmt: skip
+    assert [] == other_than_200(answers.values())
+    assert dict.fromkeys(wanted, 1) == there
+    assert [] == wrongly_named(server, answers)
+    assert [] == left_files(server)
+    assert {"projected"} == {row["status"] for row in pages(server, "/api/events", "data")}
+
+
 # The database
 
 
@@ -112,7 +149,7 @@ def kill(cluster: Postgresql) -> None:
     cluster.kill()
 
 
-@pytest.mark.parametrize("outage_s", [3, pytest.param(20, marks=torture)])
+@pytest.mark.parametrize("outage_s", [3, pytest.param(60, marks=torture)])
 @pytest.mark.parametrize("outage", ["killed", "hung"])
 async def test_a_postgresql_that_is_away_costs_no_event_and_nobody_waits(
     durable_postgresql: Postgresql,
@@ -134,7 +171,7 @@ async def test_a_postgresql_that_is_away_costs_no_event_and_nobody_waits(
     drained_s = time.monotonic() - back_at + await asyncio.to_thread(settle, server)
 
     there, answers = filed(server), traffic.events
-    figure(f"PostgreSQL {outage} for {outage_s} s, 100 events a second", events=len(answers),
+    figure(f"R4: PostgreSQL {outage} for {outage_s} s, 100 events a second", events=len(answers),
            other_than_200=len(other_than_200(answers.values())), lost=len(set(acknowledged(answers)) - set(there)),
            doubled=there.total() - len(there), p99=ms(p99_s(answers.values())), drained_in=f"{drained_s:.1f} s",
            greeting_p99=ms(p99_s(traffic.greetings)), live_p99=ms(p99_s(traffic.looks["live"])))  # fmt: skip
@@ -199,8 +236,9 @@ def locked(database: Path) -> Iterator[None]:
 _LIMIT = "CONFIG SET maxmemory "
 
 
+@pytest.mark.parametrize("times", [1, pytest.param(5, marks=torture)])
 async def test_whatever_becomes_of_redis_nobody_notices(
-    start_server: Callable[..., Server], redis_server: Redis, redis_url: str, figure: Figure
+    start_server: Callable[..., Server], redis_server: Redis, redis_url: str, figure: Figure, times: int
 ) -> None:
     server = start_server(redis_url=redis_url)
     know(server)
@@ -212,14 +250,15 @@ async def test_whatever_becomes_of_redis_nobody_notices(
         (redis_server.stop, 1, redis_server.start),
     ]
     async with Traffic(server, events_per_s=40, greetings_per_s=40) as traffic:
-        for trouble, lasting_s, cure in troubles:
+        for trouble, lasting_s, cure in troubles * times:
             await asyncio.to_thread(trouble)
             await asyncio.sleep(lasting_s)
             await asyncio.to_thread(cure)
             await asyncio.sleep(0.5)
     await asyncio.to_thread(settle, server)
 
-    figure("Redis hung, flushed, full, killed, stopped", greetings=len(traffic.greetings), events=len(traffic.events),
+    figure(f"R6: Redis hung, flushed, full, killed, stopped, {times} x",
+           greetings=len(traffic.greetings), events=len(traffic.events),
            other_than_200=len(other_than_200([*traffic.greetings, *traffic.events.values()])),
            greeting_p99=ms(p99_s(traffic.greetings)), event_p99=ms(p99_s(traffic.events.values())))  # fmt: skip
     assert [] == other_than_200([*traffic.greetings, *traffic.events.values()])
@@ -284,7 +323,9 @@ sys.exit(cli.main())
     ("events", "poisons"),
     [
         (300, ["raise", "die", "hang"]),
-        pytest.param(2000, ["raise", "die", "hang", "eat", "sleep", "leave", "shout"] * 3, marks=torture),
+        pytest.param(
+            10_000, (["raise", "die", "hang", "eat", "sleep", "leave", "shout"] * 15)[:100], marks=torture, id="10000"
+        ),
     ],
 )
 async def test_poison_is_set_aside_and_all_others_are_understood(
@@ -294,19 +335,28 @@ async def test_poison_is_set_aside_and_all_others_are_understood(
     poisonous = [(TRANSCRIPTION, f"conv_{n} poison: {kind}") for n, kind in enumerate(poisons)]
     good = [(TRANSCRIPTION, f"conv_{n} good") for n in range(events - len(poisons))]
     answers: dict[Event, Answer] = {}
+    begun = time.monotonic()
     await deliver_all(server, Random(seed).sample([*poisonous, *good], events), answers)
-    answered_at = time.monotonic()
-    await asyncio.to_thread(eventually, lambda: len(standing(server, "projected")) == len(good), within_s=60)
-    understood_s = time.monotonic() - answered_at
-    await asyncio.to_thread(settle, server, projected_within_s=600)
+    sent_s = time.monotonic() - begun
+    await asyncio.to_thread(settle, server, projected_within_s=900)
 
-    figure(f"{len(poisons)} poisonous of {events} events", other_than_200=len(other_than_200(answers.values())),
-           understood=len(standing(server, "projected")), quarantined=len(standing(server, "quarantined")),
-           others_understood_in=f"{understood_s:.1f} s", seed=seed)  # fmt: skip
+    waited_s = sorted(seconds_to_be_understood(server))
+    understood_s = waited_s[int(len(waited_s) * 0.99)]
+    figure(f"R15: {len(poisons)} poisonous of {events} events", other_than_200=len(other_than_200(answers.values())),
+           sent_in=f"{sent_s:.0f} s", understood=len(standing(server, "projected")),
+           quarantined=len(standing(server, "quarantined")), others_understood_within=f"{understood_s:.1f} s (p99)",
+           slowest=f"{waited_s[-1]:.1f} s", seed=seed)  # fmt: skip
     assert [] == other_than_200(answers.values())
     assert {event[1] for event in good} == standing(server, "projected")
     assert {event[1] for event in poisonous} == standing(server, "quarantined")
     assert understood_s <= 10
+
+
+def seconds_to_be_understood(server: Server) -> list[float]:
+    """Of each event that was, from its arrival on, as the server's database on SQLite has it."""
+    with closing(sqlite3.connect(server.data_dir / "offhook.db")) as database:
+        rows = database.execute("SELECT projected_at - received_at FROM events WHERE status = 'projected'")
+        return [seconds for (seconds,) in rows]
 
 
 def standing(server: Server, status: str) -> set[str]:

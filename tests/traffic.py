@@ -47,8 +47,10 @@ class Line:
     A client library's pool takes longer to find a connection among hundreds than these servers to answer.
     """
 
-    def __init__(self, server: Server, *, is_fickle: bool = False) -> None:
+    def __init__(self, server: Server, *, port: int = 0, is_fickle: bool = False) -> None:
+        """*port*: of what stands in front of the server."""
         self._server = server
+        self._port = port
         self._is_fickle = is_fickle
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
@@ -79,7 +81,9 @@ class Line:
 
     async def _ask(self, what: str, header: str, body: bytes) -> tuple[int, dict[str, Any]]:
         reader, writer = (
-            self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._server.port)
+            self._idle.pop()
+            if self._idle
+            else await asyncio.open_connection("127.0.0.1", self._port or self._server.port)
         )
         try:
             head = f"{what} HTTP/1.1\r\nHost: offhook\r\nContent-Length: {len(body)}\r\n{header}\r\n\r\n"
@@ -109,12 +113,16 @@ class Traffic:
         greetings_per_s: float = 0,
         looks_per_s: float = 0,
         is_fickle: bool = False,
+        port: int = 0,
+        name: str = "conv",
     ) -> None:
-        """*recordings_every*: that many events one is a recording; *looks_per_s*: of monitors, at live and ready each."""
+        """*recordings_every*: that many events one is a recording; *looks_per_s*: of monitors, at live and ready each;
+        *port*: of what stands in front of the server; *name*: what this traffic's conversations begin with."""
+        self._name = name
         self.events: dict[Event, Answer] = {}
         self.greetings: list[Answer] = []
         self.looks: dict[str, list[Answer]] = {"live": [], "ready": []}
-        self._line = Line(server, is_fickle=is_fickle)
+        self._line = Line(server, port=port, is_fickle=is_fickle)
         self._recordings_every = recordings_every
         self._rates: dict[Callable[[int], Awaitable[None]], float] = {
             self._send_event: events_per_s,
@@ -146,7 +154,7 @@ class Traffic:
 
     async def _send_event(self, number: int) -> None:
         is_recording = number % self._recordings_every == self._recordings_every - 1
-        event = (AUDIO, f"conv_{number - 1}") if is_recording else (TRANSCRIPTION, f"conv_{number}")
+        event = (AUDIO, f"{self._name}_{number - 1}") if is_recording else (TRANSCRIPTION, f"{self._name}_{number}")
         self.events[event] = await self._line.deliver(event)
 
     async def _send_greeting(self, number: int) -> None:
@@ -159,15 +167,31 @@ class Traffic:
 
 
 async def deliver_all(
-    server: Server, wanted: Iterable[Event], answers: dict[Event, Answer], *, at_once: int = 8
+    server: Server,
+    wanted: Iterable[Event],
+    answers: dict[Event, Answer],
+    *,
+    at_once: int = 8,
+    is_up: asyncio.Event | None = None,
+    tries: Counter[Event] | None = None,
 ) -> None:
-    """Send every one of *wanted*, again and again until it is answered, *at_once* at a time; *answers* grow with each."""
+    """Send every one of *wanted*, again and again until it is answered, *at_once* at a time; *answers* grow with each.
+
+    *is_up*: nothing is sent before it is set; *tries* counts how often each was sent.
+    """
     waiting = iter(wanted)
     line = Line(server)
 
+    async def once(event: Event) -> Answer:
+        if is_up is not None:
+            await is_up.wait()
+        if tries is not None:
+            tries[event] += 1
+        return await line.deliver(event)
+
     async def send() -> None:
         for event in waiting:
-            while (answer := await line.deliver(event)).status is None:
+            while (answer := await once(event)).status is None:
                 await asyncio.sleep(_RETRY_S)
             answers[event] = answer
 

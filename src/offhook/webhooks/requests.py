@@ -69,7 +69,7 @@ def read_knock(scope: Scope, senders: Senders) -> Knock:
     found: dict[bytes, str] = {}
     for name, value in scope["headers"]:
         if name in _HEADERS:
-            text = value.decode("latin-1")
+            text = value.decode("latin-1").strip(" \t")  # the parser leaves the white space behind a value
             found[name] = f"{found[name]},{text}" if name in found else text
     query: bytes = scope["query_string"]
     scheme, _, token = found.get(b"authorization", "").partition(" ")
