@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -241,6 +242,28 @@ async def twin() -> AsyncIterator[Twin]:
     """An offline ElevenLabs."""
     async with served_twin() as twin:
         yield twin
+
+
+@pytest.fixture
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """48 MiB in memory, or as much as the test says and of a file system that it says ("512 ext4"), for the data directory of
+    the first server and all that is in it."""
+    disk = tmp_path / "server-0" / "data"
+    disk.mkdir(parents=True)
+    if os.geteuid() != 0:
+        pytest.skip("Only root may mount a small disk: this test does not run.")
+    size_mib, kind = f"{getattr(request, 'param', 48)} tmpfs".split()[:2]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(disk)]
+    if kind != "tmpfs":
+        image = tmp_path / "disk"
+        with image.open("wb") as file:
+            file.truncate(int(size_mib) << 20)
+        subprocess.run([f"mkfs.{kind}", "-q", "-m", "0", image], check=True)
+        mount = ["mount", "-o", "loop", str(image), str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("No disk can be mounted here: this test does not run.")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @pytest.fixture

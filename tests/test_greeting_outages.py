@@ -11,9 +11,7 @@ import psutil
 import pytest
 
 from tests.services import Postgresql, Redis, Server, eventually
-from tests.test_disks import fill, small_disk
-
-__all__ = ["small_disk"]
+from tests.test_disks import fill
 
 ALEX = "+14165550100"
 DEFAULTS = {"caller_name": "there", "visits": 0, "vip": False, "offer": "ten percent"}
