@@ -81,7 +81,7 @@ def _disturbed(body: bytes, chance: Random) -> bytes:
     for _ in range(chance.randint(1, 4)):
         at, size = chance.randrange(len(body)), chance.choice((1, 1, 2, 40, 4000))
         new = chance.choice((b"", chance.randbytes(size), body[at : at + size] * 2, b'"', b"\\", b"{[", b'"\\ud800"'))
-        body = body[:at] + new + body[at + size :] if body else b"{"
+        body = body[:at] + new + body[at + size :] or b"{"
     return body
 
 
