@@ -1,11 +1,16 @@
 """Asking ElevenLabs: against the twin, served for real, with its faults."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
-from offhook.errors import TryLater
+from offhook.errors import GiveUp, OffhookError, TryLater
+from offhook.voice.elevenlabs import api
 from offhook.voice.elevenlabs.api import ElevenLabs, NotThere, WrongKey
+from offhook.voice.elevenlabs.history import History, Known
 from tests.services import free_port
 from tests.twins import KEY, Twin
 
@@ -62,3 +67,78 @@ async def test_nobody_there_is_a_reason_to_try_later() -> None:
     async with ElevenLabs(KEY, base_url=f"http://127.0.0.1:{free_port()}") as nobody:
         with pytest.raises(TryLater, match="cannot be reached"):
             await nobody.get("/v1/convai/conversations")
+
+
+# Answers that no ElevenLabs should give
+
+
+@asynccontextmanager
+async def answering(answer: Callable[[str], bytes], head: str = "200 OK") -> AsyncIterator[ElevenLabs]:
+    """Somebody who answers each request, given its first line, with that body."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first, *_ = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        body = answer(first)
+        writer.write(f"HTTP/1.1 {head}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server, ElevenLabs(KEY, base_url=f"http://{host}:{port}") as asked:
+        yield asked
+
+
+async def all_of(asked: ElevenLabs) -> list[object]:
+    return [one async for one in asked.each("/v1/convai/tools", "tools")]
+
+
+@pytest.mark.parametrize(
+    ("body", "head", "kind"),
+    [
+        (b"<html>Sign in to this network</html>", "200 OK", TryLater),
+        (b"\x1f\x8bnothing of the kind", "200 OK\r\ncontent-encoding: gzip", TryLater),
+        (b"[1, 2]", "200 OK", TryLater),
+        (b'{"tools": {"no": "list"}}', "200 OK", TryLater),
+        (b"x" * 2000, "200 OK", GiveUp),
+        (b"", "302 Found\r\nlocation: https://elsewhere.example.com/", GiveUp),
+    ],
+)
+async def test_an_answer_that_makes_no_sense_is_a_sentence(
+    body: bytes, head: str, kind: type[OffhookError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "_WAITS_S", ())
+    monkeypatch.setattr(api, "_MOST_BYTES", 1000)
+    async with answering(lambda _: body, head) as asked:
+        with pytest.raises(kind, match="ElevenLabs"):
+            await all_of(asked)
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["the same page again", "another page each time"])
+async def test_a_list_that_does_not_end_is_given_up(*, is_new: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_MOST_PAGES", 5)
+    asked_for: list[str] = []
+
+    def page(first: str) -> bytes:
+        asked_for.append(first)
+        cursor = f"c{len(asked_for)}" if is_new else "c"
+        return json.dumps({"tools": [], "has_more": True, "next_cursor": cursor}).encode()
+
+    async with answering(page) as asked:
+        with pytest.raises(GiveUp, match="does not end"):
+            await all_of(asked)
+    assert len(asked_for) <= 6
+
+
+async def test_an_id_is_no_path(twin: Twin, elevenlabs: ElevenLabs) -> None:
+    for id in ("../tools", "a/b", "a?b=c", "a\nb", "\N{SNOWMAN}"):
+        with pytest.raises(NotThere):
+            await elevenlabs.get(api.at("/v1/convai/agents", id))
+
+
+async def test_a_call_of_no_calendars_time_is_a_call_all_the_same() -> None:
+    began = [1.7e12, -5, 1e300, None, 1_790_000_000]
+    page = {"conversations": [{"conversation_id": f"c{at}", "start_time_unix_secs": at} for at in began]}
+    async with answering(lambda _: json.dumps(page).encode()) as asked:
+        found: list[Known] = [one async for one in History(asked).between(0, 1)]
+    assert [0.0, 0.0, 0.0, 0.0, 1_790_000_000.0] == [one.began_at for one in found]

@@ -27,7 +27,7 @@ from offhook.sealing import KeyRing
 from offhook.store import organizations, workspaces
 from offhook.store.database import Database, prepared
 from offhook.voice.elevenlabs import agents as eleven
-from offhook.voice.elevenlabs.api import ElevenLabs
+from offhook.voice.elevenlabs.api import ElevenLabs, at
 
 OVERLAP_S = 7 * 86_400.0  #: so long an older webhook secret or bearer of connect's stays valid
 GRACE_S = 3_600.0  #: after a disconnect: what is on its way still arrives; ElevenLabs retries for 41 minutes
@@ -120,7 +120,7 @@ class Hands:
     async def _renew_secret(self, id: str) -> None:
         value, known_as = await self._draw_bearer()
         body = {"type": "update", "name": self.there.secrets[id], "value": f"Bearer {value}"}
-        await self._asked.patch(f"/v1/convai/secrets/{id}", body)
+        await self._asked.patch(at("/v1/convai/secrets", id), body)
         self._learn(secret_id=id, made=self._with_made(id))
         await self._record(self._closing("tool", but=known_as))
 
@@ -157,13 +157,13 @@ class Hands:
             self._learn(former_retries=bool(webhook.get("retry_enabled", False)))
             await self._record()
         body = {"name": webhook["name"], "is_disabled": False, "retry_enabled": has_retries}
-        await self._asked.patch(f"/v1/workspace/webhooks/{id}", body)
+        await self._asked.patch(at("/v1/workspace/webhooks", id), body)
         webhook.update(is_disabled=False, is_auto_disabled=False, retry_enabled=has_retries)
         self._learn(has_retries=has_retries)
         await self._record()
 
     async def _drop_webhook(self, id: str) -> None:
-        await self._asked.delete(f"/v1/workspace/webhooks/{id}")
+        await self._asked.delete(at("/v1/workspace/webhooks", id))
         self.there.webhooks.pop(id, None)
         self._learn(made=[one for one in self.done.made if one != id])
         await self._record()
@@ -195,7 +195,7 @@ class Hands:
     async def _change_tool(self, tool: str) -> None:
         id = self.aim.tool_ids[tool]
         config = merged(self.there.tools[id], tool_wanted(self.wanted, self.aim, tool))
-        await self._asked.patch(f"/v1/convai/tools/{id}", {"tool_config": config})
+        await self._asked.patch(at("/v1/convai/tools", id), {"tool_config": config})
         self.there.tools[id] = config
 
     # Agents and numbers
@@ -205,7 +205,7 @@ class Hands:
         former = _earlier(self.done.former_agents.get(id), change.former)
         self._learn(former_agents={**self.done.former_agents, id: former})
         await self._record()
-        self.there.agents[id] = await self._asked.patch(f"/v1/convai/agents/{id}", change.patch)
+        self.there.agents[id] = await self._asked.patch(at("/v1/convai/agents", id), change.patch)
 
     async def _import_agent(self, id: str) -> None:
         name = self.there.agent_names.get(id)
@@ -228,23 +228,22 @@ class Hands:
     async def _restore_agent(self, id: str) -> None:
         former = self.done.former_agents[id]
         body = undoing.agent_before(self.there.agents[id], former, self.there, self.done)
-        await self._asked.patch(f"/v1/convai/agents/{id}", body)
+        await self._asked.patch(at("/v1/convai/agents", id), body)
 
     async def _restore_retries(self, _: str) -> None:
-        webhook = self.there.webhooks[self.done.webhook_id or ""]
+        id = self.done.webhook_id or ""
+        webhook = self.there.webhooks[id]
         body = {"name": webhook["name"], "is_disabled": bool(webhook.get("is_disabled"))}
-        await self._asked.patch(
-            f"/v1/workspace/webhooks/{self.done.webhook_id}", {**body, "retry_enabled": self.done.former_retries}
-        )
+        await self._asked.patch(at("/v1/workspace/webhooks", id), {**body, "retry_enabled": self.done.former_retries})
 
     async def _delete_tool(self, id: str) -> None:
-        await self._asked.delete(f"/v1/convai/tools/{id}")
+        await self._asked.delete(at("/v1/convai/tools", id))
 
     async def _delete_webhook(self, id: str) -> None:
-        await self._asked.delete(f"/v1/workspace/webhooks/{id}")
+        await self._asked.delete(at("/v1/workspace/webhooks", id))
 
     async def _delete_secret(self, id: str) -> None:
-        await self._asked.delete(f"/v1/convai/secrets/{id}")
+        await self._asked.delete(at("/v1/convai/secrets", id))
 
     async def _forget_agent(self, id: str) -> None:
         await self._database.write(organizations.unregister_agent, self.wanted.org_id, id)

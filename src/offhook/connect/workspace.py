@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from offhook.voice.elevenlabs.api import ElevenLabs, NotThere
+from offhook.voice.elevenlabs.api import ElevenLabs, NotThere, at
 
 Thing = dict[str, Any]
 
@@ -38,7 +38,7 @@ async def read_agents(asked: ElevenLabs, there: Workspace, ids: Iterable[str], o
     """Add those agents in full; one that was deleted meanwhile is not there any more."""
     for id in ids:
         try:
-            there.agents[id] = await asked.get(f"/v1/convai/agents/{id}")
+            there.agents[id] = await asked.get(at("/v1/convai/agents", id))
         except NotThere:
             there.agent_names.pop(id, None)
         on_each()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from offhook.voice.elevenlabs.api import ElevenLabs, NotThere, WrongKey
+from offhook.voice.elevenlabs.api import ElevenLabs, NotThere, WrongKey, at
 
 _HOOKS = "/v1/workspace/webhooks"
 
@@ -74,7 +74,7 @@ async def _webhooks(elevenlabs: ElevenLabs) -> Any:
 async def _agent(elevenlabs: ElevenLabs, agent_id: str) -> Agent | None:
     """None when it is gone, or was put away: nobody rings it any more."""
     try:
-        said = await elevenlabs.get(f"/v1/convai/agents/{agent_id}")
+        said = await elevenlabs.get(at("/v1/convai/agents", agent_id))
     except NotThere:
         return None
     platform = said.get("platform_settings") or {}

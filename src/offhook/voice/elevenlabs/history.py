@@ -6,13 +6,12 @@ https://elevenlabs.io/docs/api-reference/conversations, read 2026-10. One conver
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple
-from urllib.parse import quote
 
 import msgspec
 
 from offhook.errors import TryLater
 from offhook.voice import lenient
-from offhook.voice.elevenlabs.api import ElevenLabs, NotThere
+from offhook.voice.elevenlabs.api import ElevenLabs, NotThere, at
 from offhook.voice.json_text import Unreadable
 from offhook.voice.plain import decoded
 
@@ -20,6 +19,7 @@ from offhook.voice.plain import decoded
 CONVERSATION, RECORDING = "post_call_transcription", "post_call_audio"
 
 _CONVERSATIONS = "/v1/convai/conversations"
+_END_OF_TIME = 253_402_300_800.0  #: unix; the calendar has no year 10,000
 _UNDER_WAY = frozenset({"initiated", "in-progress", "processing"})  #: statuses; whatever else there is means: over
 
 
@@ -101,7 +101,7 @@ class History:
     async def keeps_nothing(self, agent_id: str) -> bool:
         """Whether the agent's conversations are gone as soon as they are over."""
         try:
-            agent = await self._elevenlabs.get(f"/v1/convai/agents/{quote(agent_id, safe='')}")
+            agent = await self._elevenlabs.get(at("/v1/convai/agents", agent_id))
         except NotThere:
             return False
         settings = agent.get("platform_settings") if isinstance(agent, dict) else None
@@ -125,13 +125,15 @@ def has_recording(details: str | None) -> bool | None:
 
 
 def _path(conversation_id: str) -> str:
-    return f"{_CONVERSATIONS}/{quote(conversation_id, safe='')}"
+    return at(_CONVERSATIONS, conversation_id)
 
 
 def _known(
     id: str, agent_id: str | None, status: str | None, times: _Summary | _Times, has_audio: bool | None
 ) -> Known:
     began_at = times.start_time_unix_secs or 0.0
+    if not 0 <= began_at < _END_OF_TIME:
+        began_at = 0.0
     return Known(
         conversation_id=id,
         agent_id=agent_id or None,
