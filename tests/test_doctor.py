@@ -13,7 +13,7 @@ from offhook import doctor
 from offhook.doctor import Finding, examine
 from offhook.sealing import new_key_text
 from offhook.settings import Settings
-from offhook.store import condition, organizations
+from offhook.store import condition, organizations, warnings
 from offhook.store.database import Database
 from offhook.store.organizations import NewOrganization
 from offhook.store.tables import secrets
@@ -104,6 +104,20 @@ async def test_an_organisation_whose_door_is_closed_is_said(healthy: Settings, d
     found = [one for one in await examine(healthy) if one.check == "organizations"]
     assert ["warning"] == [one.level for one in found]
     assert "Acme Corp" in found[0].finding
+
+
+async def test_what_the_guardian_found_is_said_with_its_remedy(healthy: Settings, database: Database) -> None:
+    [org] = await database.read(organizations.list_all)
+    found = [
+        warnings.Finding(code="silence", severity="warning", message="No call for 9 hours.", remedy="Ring the number."),
+        warnings.Finding(code="unreachable", severity="watched", message="Not yet.", remedy="Wait."),
+        warnings.Finding(code="webhook_disabled", severity="error", message="Off.", remedy="`offhook connect ORG`."),
+    ]
+    await database.write(warnings.settle, org.id, (), found, time.time())
+    assert [
+        Finding("guardian", "error", "Acme Corp: Off.", f"`offhook connect {org.id}`."),
+        Finding("guardian", "warning", "Acme Corp: No call for 9 hours.", "Ring the number."),
+    ] == [one for one in await examine(healthy) if one.check == "guardian"]
 
 
 @pytest.mark.parametrize(("url", "level"), [("", "warning"), ("http://calls.example.com", "error")])

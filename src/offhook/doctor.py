@@ -21,11 +21,13 @@ from offhook.errors import Damaged, OffhookError, Unavailable
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
 from offhook.spool import probe
-from offhook.store import condition, organizations
+from offhook.store import condition, organizations, warnings
 from offhook.store.condition import PostgresqlCondition
 from offhook.store.database import Database
 from offhook.store.engine import opened_database
 from offhook.store.migrations import revision
+from offhook.store.organizations import Organization
+from offhook.store.warnings import Standing
 
 _OLDEST_SQLITE, _OLDEST_POSTGRESQL = (3, 35, 0), 130_000
 _SKEW_S, _WRONG_S = 2.0, 60.0
@@ -238,6 +240,7 @@ async def _contents(database: Database, keys: KeyRing) -> list[Finding]:
     found += _clock(now)
     found += _keys(await database.read(condition.keys_in_use), keys)
     found += await _organizations(database, keys, now)
+    found += _guardian(await database.read(warnings.standing), await database.read(organizations.list_all))
     found += _standing(await database.read(condition.standing))
     return found
 
@@ -320,6 +323,15 @@ def _opens(keys: KeyRing, secret: organizations.Secret) -> bool:
     except Damaged:
         return False
     return True
+
+
+def _guardian(found: Iterable[Standing], known: Iterable[Organization]) -> Iterator[Finding]:
+    """What it found at its last look; `offhook guardian` looks again, and says which agent or address is meant."""
+    names = {one.id: one.name for one in known}
+    for one in found:
+        level: Level = "error" if one.severity == "error" else "warning"
+        finding = f"{names.get(one.org_id, one.org_id)}: {one.message}"
+        yield Finding("guardian", level, finding, one.remedy.replace("ORG", one.org_id))
 
 
 def _standing(standing: condition.Standing) -> Iterator[Finding]:
