@@ -85,6 +85,12 @@ class Watched:
         )  # fmt: skip
         return Guardian(self.database, lookout, Streaks(), alerts.opened(self.alert_url), self.clock)
 
+    async def is_warned(self) -> bool:
+        return bool(await self.database.read(warnings.standing, self.org.id))
+
+    async def is_well(self) -> bool:
+        return not await self.is_warned()
+
     async def found(self) -> dict[str, str]:
         """What stands after another look, an hour later."""
         await self.guardian().guard(ROUND)
@@ -393,6 +399,33 @@ async def test_a_door_that_refuses_again_and_again_is_said_within_seconds_until_
     assert 200 == await knock(api)
     assert [] == await shown(api, lambda found: not found)
     assert "offhook_warnings{" not in (await api.client_with(None).get("/metrics")).text
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_door_that_goes_on_failing_is_said_again_after_another_process_called_it_over(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has just started beside it, answers with 200, and knows of no streak."""
+    monkeypatch.setattr("offhook.guardian.rounds._GATHER_S", 0.02)
+    failing, well = watched.guardian(), watched.guardian()
+    await failing.open()
+    await well.open()
+    for _ in range(6):
+        failing._streaks.note(watched.org.id, 503)
+    await until(watched.is_warned)
+    well._streaks.note(watched.org.id, 200)
+    await until(watched.is_well)
+    for _ in range(4):
+        failing._streaks.note(watched.org.id, 503)
+    await until(watched.is_warned)
+    await failing.close()
+    await well.close()
+
+
+async def until(look: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await look():
+            await asyncio.sleep(0.02)
 
 
 async def test_strangers_make_no_streak(api: Api) -> None:
