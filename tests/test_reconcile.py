@@ -18,6 +18,7 @@ from offhook.cli import run
 from offhook.deps import Deps
 from offhook.events import call_id
 from offhook.reconcile import turn
+from offhook.reconcile.retrieving import Retrieving
 from offhook.reconcile.rounds import Reconcile
 from offhook.reconcile.turn import Report, Wish
 from offhook.settings import Settings
@@ -28,6 +29,7 @@ from offhook.store.organizations import NewOrganization
 from offhook.store.tables import calls, effects, events, recordings
 from offhook.twin.postman import Faults, Postman
 from offhook.voice.elevenlabs import api
+from offhook.voice.elevenlabs.history import Told
 from tests.twins import KEY, Twin
 
 HOUR_S = 3_600.0
@@ -226,6 +228,28 @@ async def test_an_outage_costs_nothing_but_time(either_home: House) -> None:
         len(await home.rows(recordings)),
         await home.absences(),
     )
+
+
+async def test_a_conversation_over_which_we_stumble_is_named_and_keeps_no_other_away(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await home.twin.place(8)
+    poison, *others = sorted(home.twin.desk.workspace.conversations)
+    honest = Retrieving.file_conversation
+
+    async def file_conversation(self: Retrieving, org_id: str, told: Told) -> None:
+        if told.known.conversation_id == poison:
+            raise ZeroDivisionError("a fault of ours")
+        await honest(self, org_id, told)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Retrieving, "file_conversation", file_conversation)
+        assert len(others) == (await home.reconcile()).fetched["conversation"]
+    [absence] = await home.absences()
+    assert (poison, False) == (absence.conversation_id, absence.is_final)
+    assert "ZeroDivisionError" in absence.reason
+    await home.reconcile()
+    assert [] == await home.absences()
 
 
 async def test_a_moment_of_faults_is_not_even_noticed(home: House) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from prometheus_client import Counter
 
 from offhook.directory import Directory
-from offhook.errors import ComeBackLater, Fault, GiveUp, TryLater
+from offhook.errors import ComeBackLater, Fault, GiveUp, OffhookError, TryLater
 from offhook.events import call_id
 from offhook.logs import log
 from offhook.reconcile import comparing
@@ -286,12 +286,21 @@ class Turn:
         except GiveUp as error:
             return None, self._absence(case, what, f"ElevenLabs does not hand it out: {error.message}")
         except TryLater as error:
-            self._failures += 1
-            if self._failures >= _MOST_FAILURES:
-                raise
-            return None, self._absence(case, what, f"It is asked for again: {error.message}")
+            return None, self._failed(case, what, f"It is asked for again: {error.message}", error)
+        except (OffhookError, OSError):
+            raise
+        except Exception as error:  # one conversation that we cannot take must not stand before all the others for ever
+            log.exception("reconcile.fault", org=self._org_id, conversation=case.known.conversation_id)
+            return None, self._failed(case, what, f"A fault of offhook's own: {error!r}", error)
         self._failures = 0
         return had
+
+    def _failed(self, case: Case, what: What, reason: str, error: Exception) -> Absence:
+        """Its absence; *error* is raised when so many in a row say that nothing can be had just now."""
+        self._failures += 1
+        if self._failures >= _MOST_FAILURES:
+            raise error
+        return self._absence(case, what, reason)
 
     async def _fetch_conversation(self, case: Case) -> tuple[Told | None, Absence | None]:
         told = await self._history.conversation(case.known.conversation_id)
