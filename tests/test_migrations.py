@@ -102,7 +102,7 @@ def _differences(tx: sa.Connection) -> list[Any]:
 
 def _is_of_both_engines(_object: object, name: str | None, kind: str, *_: object) -> bool:
     """The index of words is each engine's own, and no table that SQLAlchemy could describe."""
-    return not (kind == "table" and (name or "").startswith("call_words"))
+    return not (kind == "table" and (name or "").startswith(("call_words", "call_search")))
 
 
 def _indexes(tx: sa.Connection) -> set[tuple[str, str | None]]:

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 from starlette.types import ASGIApp
 
@@ -20,6 +21,7 @@ from offhook.fetching import Fetching
 from offhook.guardian.lookout import Lookout
 from offhook.guardian.rounds import Guardian
 from offhook.inbox import Inbox
+from offhook.indexing import index_the_rest
 from offhook.ledger import Ledger
 from offhook.logs import log
 from offhook.messages import Messages
@@ -78,6 +80,7 @@ async def house(settings: Settings, *, is_server: bool, with_worker: bool = True
             stack.push_async_callback(_stopped, deps.projector, deps.ledger)
             await deps.ledger.start()
             await deps.projector.start()
+            stack.push_async_callback(_ended, asyncio.create_task(index_the_rest(deps.database), name="search"))
         yield deps
 
 
@@ -108,7 +111,7 @@ async def _stopped(projector: Projector, ledger: Ledger) -> None:
     await asyncio.gather(projector.stop(), ledger.stop())
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
+async def _ended(task: "asyncio.Task[Any]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -153,6 +153,7 @@ def _rows(conversation: Conversation, folded: Folded) -> dict[str, Any]:
     )
     return {
         "call": folded.call,
+        "words": folded.words,
         "note": note,
         "recordings": [{**msgspec.structs.asdict(recording), **of_call} for recording in folded.recordings],
         "person": person,

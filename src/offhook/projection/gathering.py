@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from offhook.events import INGEST, INGEST_RECORDING, Audio, Event, RecordingState, derived_id, recording_id
+from offhook.searching import words_of
 from offhook.voice import external
 from offhook.voice.contract import CallEnded, CallFailed, Other, Provider, RecordingArrived, Telling
 from offhook.voice.elevenlabs.translation import translated
@@ -58,6 +59,7 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     analysis: str | None
     variables: str | None
     details: str | None
+    words: str = ""  #: what the call is found by, see searching.words_of
 
 
 class _Heard(NamedTuple):
@@ -91,6 +93,7 @@ def gather(events: Iterable[Event]) -> Gathered | None:
         analysis=_json(said.analysis),
         variables=_json(said.variables),
         details=_json(said.details if ended else tried.details),
+        words=words_of(said.title, said.summary, *(turn.message for turn in said.transcript or ())),
     )
 
 

@@ -36,6 +36,7 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
     number: str | None  #: the person's, E.164
     user_id: str | None  #: the person's, in the words of whoever started the conversation
     contact_name: str | None  #: the person's, for a contact that has no name yet
+    words: str  #: what the call is found by
 
 
 def settle(gathered: Gathered, context: Context | None, country: str) -> Folded:
@@ -78,6 +79,7 @@ def settle(gathered: Gathered, context: Context | None, country: str) -> Folded:
         number=who.person,
         user_id=ended.user_id,
         contact_name=ended.contact_name or failed.contact_name,
+        words=gathered.words,
     )
 
 

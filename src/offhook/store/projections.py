@@ -10,7 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.events import ASIDES, call_id
-from offhook.store import contexts, effects, organizations, people, tool_uses
+from offhook.store import call_search, contexts, effects, organizations, people, tool_uses
+from offhook.store.call_search import Found
 from offhook.store.database import upsert
 from offhook.store.tables import calls, events, notes, recordings
 
@@ -33,6 +34,7 @@ class Projection(msgspec.Struct, frozen=True, kw_only=True):
     event_count: int  #: of events that were folded
     due: Collection[str]  #: ids of those among them that were due
     call: dict[str, Any] | None = None  #: but for contact_id and updated_at, as the others
+    words: str = ""  #: what the call is found by
     note: dict[str, Any] | None = None
     recordings: Sequence[dict[str, Any]] = ()
     person: people.Person | None = None
@@ -80,6 +82,7 @@ def write(tx: sa.Connection, projections: Sequence[Projection], now: float) -> s
         tx, notes, [{**_theirs(one, contact_ids), **one.note, "updated_at": now} for one in current if one.note]
     )
     _write_changed(tx, recordings, [row for one in current for row in one.recordings])
+    call_search.index(tx, [_found_by(one.call, one.words) for one in current if one.call])
     _learn_agents(tx, [one.call for one in current if one.call])
     effects.want(tx, [wish for one in current for wish in one.wishes], now)
     _stamp_projected(tx, [event_id for one in current for event_id in one.due], now)
@@ -121,6 +124,10 @@ def _name_strangers(tx: sa.Connection, projections: Iterable[Projection], contac
 
 def _theirs(projection: Projection, contact_ids: dict[str, str | None]) -> dict[str, str | None]:
     return {"contact_id": contact_ids.get(projection.call_id)}
+
+
+def _found_by(call: dict[str, Any], words: str) -> Found:
+    return Found(call["id"], call["org_id"], call["happened_at"], words)
 
 
 def _write_changed(tx: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:

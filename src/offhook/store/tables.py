@@ -553,19 +553,17 @@ recording_peaks = sa.Table(  # how loud a recording is, moment by moment
     _time("created_at"),
 )
 
-call_search = (
-    sa.Table(  # the words of a call are in call_words, which each engine has in its own way, under the same seq
-        "call_search",
-        metadata,
-        sa.Column("seq", _Seq, primary_key=True, autoincrement=True),
-        _id("call_id"),
-        _id("org_id"),
-        _time("happened_at"),  # as of the call: what was found is put in order without reading a call
-        sa.Column(
-            "words_hash", sa.String(24), nullable=False
-        ),  # of what is indexed: written again only when it differs
-        sa.Index("ux_call_search_call_id", "call_id", unique=True),
-        sa.Index("ix_call_search_org_id_happened_at", "org_id", "happened_at", "call_id"),
-        sqlite_autoincrement=True,
-    )
+derived = sa.MetaData(naming_convention=metadata.naming_convention)  #: made of the tables above, and in no backup
+
+call_search = sa.Table(  # its words are in call_words under the same seq, which each engine has in its own way
+    "call_search",
+    derived,
+    sa.Column("seq", _Seq, primary_key=True, autoincrement=True),
+    _id("call_id"),
+    _id("org_id"),
+    _time("happened_at"),  # as of the call: what was found is put in order without reading a call
+    sa.Column("words_hash", sa.String(24), nullable=False),  # what is indexed is written again only when it differs
+    sa.Index("ux_call_search_call_id", "call_id", unique=True),
+    sa.Index("ix_call_search_org_id_happened_at", "org_id", "happened_at", "call_id"),
+    sqlite_autoincrement=True,
 )
