@@ -10,7 +10,8 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from offhook import alerts, api, dashboard
-from offhook.accounts import Accounts
+from offhook.accounts.joining import Joining
+from offhook.accounts.sign_ins import SignIns
 from offhook.contexts import Contexts
 from offhook.deps import Deps
 from offhook.directory import Directory
@@ -186,6 +187,7 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
     messages = Messages(database, directory, provider_named(settings.sms), now, public_url=settings.public_url)
     reconcile = Reconcile(settings, database, keys, directory, inbox, now)
     streaks = Streaks()
+    sign_ins = SignIns(database, settings, now)
     lookout = Lookout(
         database,
         keys,
@@ -216,5 +218,6 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
         guardian=guardian,
         refusals=Refusals(),
         streaks=streaks,
-        accounts=Accounts(database, settings, now),
+        sign_ins=sign_ins,
+        joining=Joining(database, keys, sign_ins, now),
     )

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from offhook.accounts import Accounts
+from offhook.accounts.joining import Joining
+from offhook.accounts.sign_ins import SignIns
 from offhook.contexts import Contexts
 from offhook.directory import Directory
 from offhook.disks import FullnessWatch
@@ -43,4 +44,5 @@ class Deps:
     guardian: Guardian
     refusals: Refusals
     streaks: Streaks
-    accounts: Accounts
+    sign_ins: SignIns
+    joining: Joining

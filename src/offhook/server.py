@@ -16,9 +16,11 @@ import uvicorn
 import uvloop
 
 from offhook import logs
+from offhook.accounts.joining import PATHS, SETUP_S
 from offhook.app import build, house
 from offhook.connections import BoundedConnection
-from offhook.errors import AlreadyRunning, Fault, Mistake
+from offhook.deps import Deps
+from offhook.errors import AlreadyRunning, Fault, Mistake, Unavailable
 from offhook.logs import log
 from offhook.settings import Settings
 
@@ -82,9 +84,22 @@ async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bo
         _leave_garbage_to_requests()
         host, port = listener.getsockname()[:2] if listener.family != socket.AF_UNIX else ("unix", 0)
         log.info("server.ready", host=host, port=port, database=deps.database.name)
+        invitation = asyncio.create_task(_invite_the_first(deps, f"http://{host}:{port}"))
         await server.serve(sockets=[listener])
+        invitation.cancel()
         await filings.finish()
     log.info("server.stopped")
+
+
+async def _invite_the_first(deps: Deps, here: str) -> None:
+    """Say once how the first user gets in; *here*: where we listen. A start after its link has expired says it anew."""
+    try:
+        token = await deps.joining.first_link()
+    except Unavailable:
+        return
+    if token is not None:
+        url = f"{deps.settings.public_url or here}{PATHS['setup']}/{token}"
+        log.warning("setup.link", url=url, valid_hours=round(SETUP_S / 3600))
 
 
 async def _work(settings: Settings) -> None:

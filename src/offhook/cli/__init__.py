@@ -152,6 +152,7 @@ _COMMANDS: tuple[tuple[str, str, str, str | None], ...] = (  # a command brings 
     ("variable", "offhook.cli.variable:app", "What agents are told, whoever rings.", None),
     ("memory", "offhook.cli.memory:app", "What agents are told of earlier calls.", None),
     ("staff", "offhook.cli.staff:app", "The people to whom an agent may hand a call over.", None),
+    ("user", "offhook.cli.user:app", "The people who use the dashboard.", None),
     ("events", "offhook.cli.events:app", "List, show and replay what came in.", None),
     ("spool", "offhook.cli.spool:app", "Events that wait for the database.", None),
     ("reconcile", "offhook.cli.reconcile:reconcile", "Fetch what no webhook brought, now.", _RECONCILE_EXAMPLES),

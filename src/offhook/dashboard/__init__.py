@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from offhook.dashboard import assets, shell
-from offhook.dashboard.pages import calls, signing_in
+from offhook.dashboard.pages import account, audit_log, calls, joining, signing_in
 from offhook.dashboard.visitors import Page, arrive
 from offhook.deps import Deps
 
@@ -21,6 +21,17 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/login", signing_in.login, "anyone"),
     Page("POST", "/login", signing_in.sign_in, "anyone"),
     Page("POST", "/logout", signing_in.sign_out, "anyone"),
+    Page("GET", "/setup/{token}", joining.setup_form, "anyone"),
+    Page("POST", "/setup/{token}", joining.set_up, "anyone"),
+    Page("GET", "/invitation/{token}", joining.invitation_form, "anyone"),
+    Page("POST", "/invitation/{token}", joining.accept, "anyone"),
+    Page("GET", "/password/{token}", joining.password_form, "anyone"),
+    Page("POST", "/password/{token}", joining.renew, "anyone"),
+    Page("GET", "/account", account.account, "member"),
+    Page("POST", "/account/password", account.change_password, "member"),
+    Page("POST", "/account/sessions/end", account.sign_out_elsewhere, "member"),
+    Page("POST", "/organization", account.switch, "member"),
+    Page("GET", "/settings/audit", audit_log.audit_log, "audit"),
     Page("GET", "/calls", calls.calls, "look"),
 )
 

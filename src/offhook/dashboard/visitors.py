@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from offhook.accounts.sign_ins import Client
 from offhook.credentials import hash_of
 from offhook.dashboard.forms import LONGEST_FORM_BYTES, Form, read_form
 from offhook.dashboard.same_origin import SAFE_METHODS, is_ours
@@ -191,6 +192,10 @@ def hand_over(response: Response, token: str, settings: Settings) -> Response:
 def take_back(response: Response, settings: Settings) -> Response:
     response.delete_cookie(cookie_name(settings), path="/", secure=is_secure(settings), httponly=True, samesite="lax")
     return response
+
+
+def client_of(visit: Visit) -> Client:
+    return Client(visit.address, visit.request.headers.get("user-agent", ""))
 
 
 def sign_in_url(request: Request) -> str:

@@ -23,6 +23,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "person_erased": "erased a person",
     "contacts_merged": "merged two contacts",
     "user_invited": "invited a user",
+    "invitation_withdrawn": "withdrew an invitation",
     "user_joined": "joined",
     "role_changed": "changed a role",
     "user_removed": "removed a user",
@@ -79,8 +80,10 @@ def page(
     """The newest first; *before*: the seq of the last entry that was shown. `details` is JSON."""
     equal = {audit.c.user_id: wanted.user_id, audit.c.action: wanted.action, audit.c.object_id: wanted.object_id}
     conditions = [column == value for column, value in equal.items() if value is not None]
-    bounds = (audit.c.at >= wanted.since, wanted.since), (audit.c.at < wanted.until, wanted.until)
-    conditions += [bound for bound, value in bounds if value is not None]
+    if wanted.since is not None:
+        conditions.append(audit.c.at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(audit.c.at < wanted.until)
     if before is not None:
         conditions.append(audit.c.seq < before)
     found = sa.select(audit).where(audit.c.org_id == org_id, *conditions)

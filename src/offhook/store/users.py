@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from offhook.errors import Conflict, Mistake
 from offhook.roles import Role
 from offhook.store.database import upsert
-from offhook.store.tables import memberships, sessions, users
+from offhook.store.tables import memberships, organizations, sessions, users
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +73,11 @@ def set_password(tx: sa.Connection, user_id: str, password_hash: str, now: float
     _change(tx, user_id, password_hash=password_hash, password_set_at=now, updated_at=now)
 
 
+def rehash(tx: sa.Connection, user_id: str, password_hash: str) -> None:
+    """The same password, hashed as it is done today."""
+    _change(tx, user_id, password_hash=password_hash)
+
+
 def set_name(tx: sa.Connection, user_id: str, name: str, now: float) -> None:
     _change(tx, user_id, name=name, updated_at=now)
 
@@ -96,6 +101,18 @@ def members(tx: sa.Connection, org_id: str) -> Sequence[sa.Row[*tuple[Any, ...]]
     )
     theirs = sa.select(*columns).join(memberships, memberships.c.user_id == users.c.id)
     return tx.execute(theirs.where(memberships.c.org_id == org_id).order_by(users.c.name, users.c.id)).all()
+
+
+def everybody(tx: sa.Connection, org_id: str | None) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """Every user with every membership, by email: id, email, name, signed_in_at, created_at, org_id, organization, role. The
+    last three are None for somebody who belongs to none; with *org_id* only its users."""
+    of_org = memberships.c.org_id, organizations.c.name.label("organization"), memberships.c.role
+    columns = users.c.id, users.c.email, users.c.name, users.c.signed_in_at, users.c.created_at, *of_org
+    joined = users.outerjoin(memberships, memberships.c.user_id == users.c.id)
+    joined = joined.outerjoin(organizations, organizations.c.id == memberships.c.org_id)
+    mine = [memberships.c.org_id == org_id] if org_id is not None else []
+    found = sa.select(*columns).select_from(joined).where(*mine)
+    return tx.execute(found.order_by(users.c.email, organizations.c.name)).all()
 
 
 def role_of(tx: sa.Connection, user_id: str, org_id: str) -> Role | None:

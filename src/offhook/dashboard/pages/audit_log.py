@@ -1,0 +1,64 @@
+"""The audit log: who looked at what, and who changed what matters."""
+
+from datetime import date, datetime, time, timedelta
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+
+from offhook.dashboard.shell import page, zone_of
+from offhook.dashboard.visitors import Visit
+from offhook.store import audit, users
+from offhook.store.audit import ACTIONS, Wanted
+
+_ON_A_PAGE = 100
+
+
+async def audit_log(visit: Visit) -> Response:
+    asked, read = visit.request.query_params, visit.deps.database.read
+    before = asked.get("before", "")
+    rows = await read(
+        audit.page, visit.org_id, _wanted(asked, zone_of(visit)), limit=_ON_A_PAGE + 1, before=_seq(before)
+    )
+    return await page(
+        visit,
+        "audit_log.html",
+        rows=[(row, msgspec.json.decode(row.details) if row.details else {}) for row in rows[:_ON_A_PAGE]],
+        older=_older(asked, rows[_ON_A_PAGE - 1].seq) if len(rows) > _ON_A_PAGE else None,
+        asked=asked,
+        people=[("", "Everybody"), *((one.id, one.name) for one in await read(users.members, visit.org_id))],
+        actions=ACTIONS,
+    )
+
+
+def _wanted(asked: QueryParams, zone: ZoneInfo) -> Wanted:
+    """What is typed wrong filters nothing."""
+    until = _midnight(asked.get("to"), zone, after_days=1)
+    action = asked.get("action")
+    return Wanted(
+        user_id=asked.get("user") or None,
+        action=action if action in ACTIONS else None,
+        object_id=asked.get("object") or None,
+        since=_midnight(asked.get("from"), zone),
+        until=until,
+    )
+
+
+def _midnight(typed: str | None, zone: ZoneInfo, *, after_days: int = 0) -> float | None:
+    """When a day begins in the organisation's time zone."""
+    try:
+        day = date.fromisoformat(typed or "") + timedelta(days=after_days)
+        return datetime.combine(day, time(), zone).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _seq(typed: str) -> int | None:
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 19 else None
+
+
+def _older(asked: QueryParams, seq: int) -> str:
+    kept = [(name, value) for name, value in asked.multi_items() if name != "before"]
+    return "/settings/audit?" + urlencode([*kept, ("before", seq)])
