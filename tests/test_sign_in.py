@@ -164,5 +164,6 @@ async def _without_origin(browser: httpx.AsyncClient) -> httpx.Response:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The clock of an application that is made after it, which goes when it is told to."""
     clock = [NOW]
+    monkeypatch.setenv("OFFHOOK_SESSION_DAYS", "1")
     monkeypatch.setattr(app, "time", SimpleNamespace(time=lambda: clock[0]))
     return clock
