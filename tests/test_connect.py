@@ -479,6 +479,25 @@ async def test_what_elevenlabs_does_not_let_go_of_is_named_and_can_be_undone_lat
 
 
 @on_sqlite
+async def test_what_a_workspace_calls_its_things_is_no_order_to_a_terminal(
+    twin: Twin, offhook: Offhook, acme: NewOrganization
+) -> None:
+    sly = "\x1b]0;gotcha\x07\u202e[bold]Robin"
+    an_agent(twin)["name"] = sly
+    said = await offhook("connect", "Acme", "--api-key", KEY, "--agents", "Nobody")
+
+    async def refusing(self: ElevenLabs, path: str) -> None:
+        raise GiveUp(f"ElevenLabs answers 409: {sly}")
+
+    shown = (await offhook("connect", "Acme", "--api-key", KEY, "--yes")).out
+    with mock.patch.object(ElevenLabs, "delete", refusing):
+        left = (await offhook("disconnect", "Acme", "--yes")).out
+    for printed in (shown, said.sentence, left):
+        assert "[bold]Robin" in printed
+        assert not {"\x1b", "\x07", "\u202e"} & {*printed}
+
+
+@on_sqlite
 async def test_a_webhook_made_by_hand_is_used_and_left_as_it_was(
     twin: Twin, offhook: Offhook, acme: NewOrganization, database: Database
 ) -> None:

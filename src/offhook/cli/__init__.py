@@ -217,6 +217,11 @@ def _exit_code(error: OffhookError) -> int:
 
 
 def _say(sentence: str, code: int) -> int:
-    """One line on standard error, whatever it was made of."""
-    print("offhook:", " ".join(sentence.split()), file=sys.stderr)
+    """One line on standard error, whatever it was made of; nothing in it that a terminal would obey."""
+    line = " ".join(sentence.split())
+    print(
+        "offhook:",
+        "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line),
+        file=sys.stderr,
+    )
     return code

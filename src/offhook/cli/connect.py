@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from offhook.cli.elevenlabs import ApiKey, api_key_of, elevenlabs, shown_progress
 from offhook.cli.installation import Installation, installation
 from offhook.cli.org import Org
-from offhook.cli.terminal import Json, print_json, print_table
+from offhook.cli.terminal import Json, plain, print_json, print_table
 from offhook.connect import visit, workspace
 from offhook.connect.aims import Wanted
 from offhook.connect.deeds import Hands
@@ -202,7 +202,7 @@ def _said(organization: Organization, wanted: Wanted, changes: int, *, is_dry_ru
 def _undone(organization: Organization, left: dict[str, str], *, is_dry_run: bool, is_forced: bool) -> str:
     if is_dry_run:
         return "\nNothing was changed."
-    lines = ["", *(f"{what} is still there. {why}" for what, why in left.items())]
+    lines = ["", *(plain(f"{what} is still there. {why}") for what, why in left.items())]
     if left and not is_forced:
         return "\n".join([*lines, "Type it again when that is mended, or with --force to forget the key all the same."])
     return "\n".join([*lines, f"{organization.name} is no longer connected; calls and contacts stay."])
