@@ -1,6 +1,9 @@
 """Backups: taken while events pour in, restored to the row and the byte, and never believed unless every member fits."""
 
 import asyncio
+import errno
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -269,6 +272,55 @@ async def test_a_file_that_a_row_names_and_that_is_gone_or_changed_is_found(busy
     )
     drilled = await drill(tmp_path / "backup.tar", here, events=100, advance=unheard)
     assert any("cannot be put together" in finding for finding in drilled.findings)
+
+
+@on_sqlite
+async def test_what_cannot_be_read_is_named_and_the_rest_is_backed_up(
+    busy: Day, elsewhere: Settings, tmp_path: Path
+) -> None:
+    """A foreign folder in the spool, one in the place of a recording, and a bad sector."""
+    here = busy.api.deps.settings
+    foreign = here.spool_dirs[0] / "00000000000000000001-ffffffffffffffffffffffff.event"
+    foreign.mkdir()
+    recording = min(here.recordings_dir.glob("?" * 32))
+    recording.unlink()
+    recording.mkdir()
+    taken = await take_now(here, tmp_path / "backup.tar")
+    assert [str(foreign), str(recording)] == [finding.split()[0] for finding in taken.findings]
+    await restore_now(tmp_path / "backup.tar", elsewhere)
+    assert (await rows(here)) == await rows(elsewhere)
+
+
+def test_a_bad_sector_in_a_recording_is_zeros_and_a_fault() -> None:
+    class BadSector(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    writer = archive.Writer(io.BytesIO(), unheard)
+    assert hashlib.sha256(bytes(9)).hexdigest() == writer.add("a", BadSector(), 9, is_needed=False).sha256
+    assert (
+        hashlib.sha256(b"1234" + bytes(5)).hexdigest()
+        == writer.add("b", io.BytesIO(b"1234"), 9, is_needed=False).sha256
+    )
+    assert {"a", "b"} == writer.faults.keys()
+    with pytest.raises(OSError, match="Input/output"):
+        writer.add("database", BadSector(), 9)
+
+
+@on_sqlite
+async def test_links_and_sparse_members_are_no_part_of_a_backup(api: Api, elsewhere: Settings, tmp_path: Path) -> None:
+    await take_now(api.deps.settings, tmp_path / "backup.tar")
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE):
+        with tarfile.open(tmp_path / "backup.tar") as tar, tarfile.open(tmp_path / "sly.tar", "w") as sly:
+            for info in tar.getmembers():
+                if info.name == archive.MANIFEST:
+                    link = tarfile.TarInfo("recordings/" + "f" * 32)
+                    link.type, link.linkname = kind, "/etc/passwd"
+                    sly.addfile(link)
+                sly.addfile(info, tar.extractfile(info))
+        with pytest.raises(Damaged, match="f" * 32):
+            await restore_now(tmp_path / "sly.tar", elsewhere)
+    assert not elsewhere.data_dir.exists()
 
 
 async def test_a_backup_of_one_engine_is_not_forced_into_the_other(

@@ -1,5 +1,6 @@
 """The backup's file: a tar whose first member says what it is, and whose last has the size and sha256 of all others."""
 
+import errno
 import hashlib
 import io
 import tarfile
@@ -19,7 +20,6 @@ TABLES, RECORDINGS, BODIES, SPOOL = "tables", "recordings", "bodies", "spool"  #
 PIECE_BYTES = 1 << 20
 
 _FORMAT = 1
-_LONGEST_HEAD_BYTES = 1 << 20
 
 Engine = Literal["sqlite", "postgresql"]
 Advance = Callable[[int], None]
@@ -57,18 +57,22 @@ class Writer:
         self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - `finish` closes it
         self._advance = advance
         self.members: list[Member] = []
+        self.faults: dict[str, OSError] = {}  #: by member, why the rest of it is zeros
 
     def add_bytes(self, name: str, content: bytes) -> Member:
         return self.add(name, io.BytesIO(content), len(content))
 
-    def add(self, name: str, file: BinaryIO, size_bytes: int) -> Member:
-        """The next *size_bytes* of *file*; OSError when there are fewer."""
+    def add(self, name: str, file: BinaryIO, size_bytes: int, *, is_needed: bool = True) -> Member:
+        """The next *size_bytes* of *file*. OSError when they cannot be read; what is not needed has zeros there, and is
+        one of `faults`: a bad sector in a recording is no reason to have no backup."""
         info = tarfile.TarInfo(name)
         info.size, info.mode, info.mtime = size_bytes, 0o600, int(time.time())
-        hashed = _Hashed(file, self._advance)
+        hashed = _Hashed(file, self._advance, is_needed=is_needed)
         self._tar.addfile(info, hashed)  # type: ignore[arg-type]  # it reads, and asks for nothing else
         member = Member(name, size_bytes, hashed.sha256)
         self.members.append(member)
+        if hashed.fault is not None:
+            self.faults[name] = hashed.fault
         return member
 
     def finish(self, head: Head, counts: dict[str, int], columns: dict[str, tuple[str, ...]]) -> Manifest:
@@ -80,16 +84,28 @@ class Writer:
 
 
 class _Hashed:
-    def __init__(self, file: BinaryIO, advance: Advance) -> None:
+    def __init__(self, file: BinaryIO, advance: Advance, *, is_needed: bool) -> None:
         self._file = file
         self._advance = advance
+        self._is_needed = is_needed
         self._sha256 = hashlib.sha256()
+        self.fault: OSError | None = None
 
     def read(self, size: int) -> bytes:
-        piece = self._file.read(size)
+        piece = self._file.read(size) if self._is_needed else self._readable(size)
         self._sha256.update(piece)
         self._advance(len(piece))
         return piece
+
+    def _readable(self, size: int) -> bytes:
+        """With zeros for what is not."""
+        try:
+            piece = self._file.read(size) if self.fault is None else b""
+            if len(piece) < size and self.fault is None:
+                self.fault = OSError(errno.EIO, "It is shorter than it was")
+        except OSError as error:
+            piece, self.fault = b"", error
+        return piece.ljust(size, b"\0")
 
     @property
     def sha256(self) -> str:
@@ -128,7 +144,8 @@ class Reading:
             raise self.ended from error
 
     def _pieces(self, info: tarfile.TarInfo) -> Iterator[bytes]:
-        content = self._tar.extractfile(info)
+        """A sparse member would be a small file that fills a disk; we write none, and no links."""
+        content = self._tar.extractfile(info) if info.isreg() and not info.issparse() else None
         if content is None:
             raise self.damaged(info.name)
         while True:
@@ -158,9 +175,9 @@ def head_of(path: Path) -> Head:
     """What *path* says that it is; Mistake when it is no backup, or one that a later offhook wrote."""
     with reading(path, _unheard) as archive:
         name, pieces = next(archive.members(), ("", iter(())))
-        content = b"".join(pieces) if name == HEAD else b""
+        content = next(pieces, b"") if name == HEAD else b""  # the first piece is longer than any head
     try:
-        head = msgspec.json.decode(content[:_LONGEST_HEAD_BYTES], type=Head)
+        head = msgspec.json.decode(content, type=Head)
     except msgspec.DecodeError:
         raise Mistake(f"{path} is no backup of offhook.") from None
     if head.format > _FORMAT:

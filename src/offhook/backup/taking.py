@@ -98,14 +98,15 @@ class _Taking:
         named: list[Named] = []
         for path in self._spooled():
             try:
-                with open(path, "rb") as file:
-                    self._writer.add(f"{SPOOL}/{path.name}", file, os.fstat(file.fileno()).st_size)
+                self._writer.add_bytes(f"{SPOOL}/{path.name}", path.read_bytes())
                 event = spool.load(path)
                 named += snapshots.files_of(event.parts, event.audio)
             except FileNotFoundError:
                 continue  # drained meanwhile: it is in the database, which comes next
             except Damaged as damage:
                 self._find(damage.message)
+            except OSError as error:
+                self._find(f"{path} cannot be read: {error.strerror}.")
         return named
 
     def _spooled(self) -> list[Path]:
@@ -163,13 +164,22 @@ class _Taking:
 
     def _add_file(self, path: Path, named: Named) -> None:
         try:
-            with open(path, "rb") as file:
-                member = self._writer.add(f"{named.folder}/{named.name}", file, os.fstat(file.fileno()).st_size)
+            file = open(path, "rb")  # noqa: SIM115 - closed below; a fault of the backup's own file is no finding
         except FileNotFoundError:
             self._find(f"{path} is named by a row, and is not there.")
+        except OSError as error:
+            self._find(f"{path} is named by a row, and cannot be read: {error.strerror}.")
         else:
-            if named.sha256 not in (None, member.sha256):
-                self._find(f"{path} is not as it was written.")
+            with file:
+                self._add_opened(file, path, named)
+
+    def _add_opened(self, file: BinaryIO, path: Path, named: Named) -> None:
+        size_bytes = os.fstat(file.fileno()).st_size
+        member = self._writer.add(f"{named.folder}/{named.name}", file, size_bytes, is_needed=False)
+        if fault := self._writer.faults.get(member.name):
+            self._find(f"{path} cannot be read to its end: {fault.strerror}.")
+        elif named.sha256 not in (None, member.sha256):
+            self._find(f"{path} is not as it was written.")
 
     def _find(self, sentence: str) -> None:
         if len(self._findings) < _MOST_FINDINGS:
