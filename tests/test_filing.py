@@ -98,6 +98,8 @@ async def test_every_fact_of_an_event_is_in_its_row(sqlite: Database) -> None:
         assert row is not None
         assert event == event_rows.event_of(row)
         assert (0, 1) == (row.attempts, row.deliveries)
+    assert row is not None
+    assert (None, None) == (row.parts, row.audio)
 
 
 async def test_an_event_is_only_there_for_its_organisation(sqlite: Database) -> None:
@@ -176,11 +178,12 @@ async def test_what_comes_in_one_turn_is_one_commit_and_each_sender_has_its_own_
     assert [*(Filed(event.id, False) for event in wanted), Filed(wanted[0].id, True, is_new=False)] == answers
 
 
-async def test_one_event_that_cannot_be_written_spoils_no_other_of_its_batch(sqlite: Database) -> None:
+@pytest.mark.parametrize("others", [1, 2, 5])
+async def test_one_event_that_cannot_be_written_spoils_no_other_of_its_batch(sqlite: Database, others: int) -> None:
     odd = an_event("odd", agent_id="\ud800")
-    good = [an_event(f"{n}", conversation_id=f"conv_{n}") for n in range(2)]
-    first, refused, last = await asyncio.gather(*map(sqlite.file, [good[0], odd, good[1]]), return_exceptions=True)
-    assert [Filed(event.id, False) for event in good] == [first, last]
+    good = [an_event(f"{n}", conversation_id=f"conv_{n}") for n in range(others)]
+    *answers, refused = await asyncio.gather(*map(sqlite.file, [*good, odd]), return_exceptions=True)
+    assert [Filed(event.id, False) for event in good] == answers
     assert isinstance(refused, Unavailable)
     assert str(refused).startswith("The database did not take the event: ")
     assert isinstance(await sqlite.file(an_event("later")), Filed)

@@ -168,7 +168,7 @@ def _folder(name: str, part: Part) -> Path:
     }
     lines = [f"{wish} =\n" + "".join(f"    {value}\n" for value in values) for wish, values in wishes.items()]
     (folder / "setup.cfg").write_text(
-        "[mutmut]\nuse_git_change_detection = false\ntimeout_multiplier = 5\n" + "".join(lines)
+        "[mutmut]\nuse_git_change_detection = false\ntimeout_multiplier = 3\n" + "".join(lines)
     )
     return folder
 
