@@ -81,3 +81,12 @@ def test_what_cannot_be_synced_leaves_what_was_and_no_draft(tmp_path: Path, monk
 def test_where_there_is_no_folder_the_failure_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_durably(tmp_path / "no" / "record", b"new")
+
+
+def test_a_disk_that_cannot_be_written_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(OSError, match="Read-only file system"):
+        write_durably(tmp_path / "record", b"new")

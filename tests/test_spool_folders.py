@@ -1,12 +1,15 @@
 """One spool folder by itself: what it keeps and how, when it is full or sick, and what it says of that."""
 
+import asyncio
 import errno
 import math
 import os
 import shutil
 import stat
+import threading
 from collections import namedtuple
 from collections.abc import MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +101,10 @@ def test_a_folder_that_gets_full_says_where_and_says_it_once(disks: Disks, folde
     folder.ballast = None
     broken(disks, errno.ENOSPC)
     with capture_logs() as logs:
-        assert [False, False] == [folder.takes(ONE, b"x"), folder.takes(TWO, b"x")]
+        assert not folder.takes(ONE, b"x")
+    with capture_logs() as later:
+        assert not folder.takes(TWO, b"x")
+    assert [] == later
     error = "[Errno 28] No space left on device"
     assert [{"log_level": "error", "event": "spool.full", "folder": str(folder.path), "error": error}] == logs
     assert "full" == state(folder)
@@ -206,13 +212,19 @@ def test_a_folder_that_is_gone_is_found_sick_by_looking(folder: Folder) -> None:
     assert "sick" == state(folder)
 
 
-def test_a_sick_folder_is_not_looked_into(disks: Disks, folder: Folder) -> None:
+def test_a_sick_folder_is_not_looked_into_nor_given_ballast(disks: Disks, clock: Clock) -> None:
+    folder = Folder(1, disks.folders[0], MIB, clock)
+    folder.open()
     broken(disks)
     folder.takes(ONE, b"x")
     disks.broken = {}
     with capture_logs() as logs:
         folder.look()
-    assert ("sick", []) == (folder.state, logs)
+    assert ("sick", [], []) == (folder.state, logs, list(folder.path.iterdir()))
+
+
+def test_a_folder_that_is_there_knows_its_disk_before_it_is_opened(tmp_path: Path) -> None:
+    assert device_of(tmp_path) == Folder(1, tmp_path, 0, Clock()).device is not None
 
 
 def test_a_folder_takes_more_than_a_mebibyte_of_room_or_ballast_to_be_able_to_keep(
@@ -332,6 +344,46 @@ def spool(disks: Disks, keys: KeyRing, clock: Clock) -> Spool:
     spool = Spool(disks.folders, keys, now=clock)
     spool.open()
     return spool
+
+
+def test_folders_have_places_from_one_and_no_ballast_unless_it_is_wished_for(spool: Spool, disks: Disks) -> None:
+    assert [1, 2] == [folder.place for folder in spool.folders]
+    assert [[], []] == [list(folder.iterdir()) for folder in disks.folders]
+
+
+def test_folders_on_one_disk_have_one_ballast(disks: Disks, keys: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened() -> list[bool]:
+        spool = Spool(disks.folders, keys, ballast_bytes=MIB)
+        spool.open()
+        return [folder.has_ballast for folder in spool.folders]
+
+    assert [True, False] == opened()
+    monkeypatch.setattr("offhook.spool.device_of", str)  # as if each were a disk of its own
+    assert [True, True] == opened()
+
+
+async def test_an_event_is_kept_although_every_other_thread_is_busy(spool: Spool) -> None:
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as others:
+        asyncio.get_running_loop().set_default_executor(others)
+        others.submit(over.wait, 10)
+        try:
+            await asyncio.wait_for(spool.keep(an_event()), 5)
+        finally:
+            over.set()
+    assert 1 == len(spool.waiting())
+
+
+async def test_a_sick_folder_is_spared_as_long_as_another_is_well(disks: Disks, spool: Spool) -> None:
+    broken(disks)
+    await spool.keep(an_event("1"))
+    disks.broken = {}
+    disks.synced.clear()
+    await spool.keep(an_event("2"))
+    assert ([0, 2], {disks.folders[1]}) == (
+        disks.files(),
+        {path if path.is_dir() else path.parent for path in disks.synced},
+    )
 
 
 async def test_what_waits_is_told_oldest_first_whatever_folder_it_lies_in(spool: Spool) -> None:
