@@ -467,10 +467,26 @@ async def test_an_agent_is_told_at_once_what_it_may_not_send(house: House) -> No
     assert (True, "") == await asked(PERSON)
     assert (False, "Texts are sent to the caller's own number only.") == await asked("+14165550199")
     assert (False, "The message is too long: 500 characters at most.") == await asked(PERSON, "x" * 501)
+    assert (True, "") == await asked(PERSON, "x" * 500)
     assert (False, "There is nothing to send: the message is empty.") == await asked(PERSON, " ")
     await house.decide(**{"texts.to_others": True})
     assert (True, "") == await asked("+14165550199")
     assert (False, "Texts are not sent to numbers in that country.") == await asked("+491701234567")
+
+
+async def test_an_agent_is_told_at_once_of_caps_and_opt_outs(house: House, twilio: FakeTwilio) -> None:
+    async def asked(call_id: str | None) -> tuple[bool, str]:
+        said = await house.messages.may_text(house.org.id, PERSON, "Hello", call_id=call_id, caller=PERSON)
+        return said.is_allowed, said.sentence
+
+    for number in range(2):
+        await house.text(f"{number}", call_id=hex_id(7))
+    await house.work()
+    assert (False, "As many texts as a call may bring were sent for this one.") == await asked(hex_id(7))
+    assert (True, "") == await asked(hex_id(8))
+    assert (True, "") == await asked(None)
+    await house.deps.database.write(opt_outs.add, house.org.id, [PERSON], "api", house.now)
+    assert (False, "That number has asked not to be texted.") == await asked(None)
 
 
 def test_texts_go_to_the_countries_of_the_organisations_numbers_else_to_its_own() -> None:

@@ -117,7 +117,7 @@ class Outcome(NamedTuple):
 
 def main() -> int:
     reader = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0], prog="make mutants")
-    reader.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="part", help=f"of {', '.join(PARTS)}; all")
+    reader.add_argument("parts", nargs="*", type=_part, metavar="part", help=f"of {', '.join(PARTS)}; without one, all")
     reader.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="mutants tried at once; one a core")
     wishes = reader.parse_args()
     outcomes = {}
@@ -135,12 +135,24 @@ def main() -> int:
     return 1 if low else 0
 
 
+def _part(word: str) -> str:
+    if word in PARTS:
+        return word
+    raise argparse.ArgumentTypeError(f"there is no part {word!r}; there are {', '.join(PARTS)}")
+
+
 def measured(name: str, part: Part, at_once: int) -> Outcome:
     """Let mutmut try every mutant of *part*, in a folder of its own."""
     began = time.monotonic()
     folder = _folder(name, part)
     with (folder / "log.txt").open("w") as log:
-        command = [Path(sys.executable).with_name("mutmut"), "run", "--max-children", str(at_once), *_patterns(part)]
+        command = [
+            str(Path(sys.executable).with_name("mutmut")),
+            "run",
+            "--max-children",
+            str(at_once),
+            *_patterns(part),
+        ]
         subprocess.run(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": ""})
     with contextlib.chdir(folder):
         statuses = dict(_statuses(part))

@@ -6,7 +6,7 @@ money. So every text passes the same gate, whatever wants it.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -177,7 +177,7 @@ def _known_zones(names: Collection[str]) -> Iterator[ZoneInfo]:
 
 def _end_of_quiet(quiet: Hours, zone: ZoneInfo, at: float) -> float | None:
     """When the quiet in which *at* (unix) lies ends; None when it lies in none."""
-    local = datetime.fromtimestamp(at, UTC).astimezone(zone)
+    local = datetime.fromtimestamp(at, zone)
     for days in (-1, 0):
         day = (local + timedelta(days=days)).date()
         begin, end = (_moment(day, hour, zone) for hour in (quiet.begin, quiet.end))
