@@ -30,6 +30,8 @@ ROOT = Path(__file__).parent.parent
 WORK = ROOT / ".mutants"
 THRESHOLD = 0.90
 EVERYTHING: tuple[str, ...] = ()
+#: A worker that is forked from where the tests have run already would have their caches, and what is cached is not tested.
+_SETTINGS = "[mutmut]\nuse_git_change_detection = false\ntimeout_multiplier = 3\nprocess_isolation = forkserver\n"
 
 
 class Part(NamedTuple):
@@ -72,10 +74,12 @@ PARTS = {
             "store/messages.py": ["reserve", "counts", "_count", "_row", "_still_there"],
             "store/opt_outs.py": ["add", "remove", "is_out"],
         },
-        ["tests/test_texts.py", "tests/test_messages.py"],
         [
-            "test_thousands_of_attempts_of_a_rogue_agent_end_within_policy",
-            "test_four_workers_send_exactly_as_many_as_a_cap_allows",
+            "tests/test_texts.py",
+            "tests/test_text_caps.py",
+            "tests/test_messages.py::test_an_agent_is_told_at_once_what_it_may_not_send",
+            "tests/test_messages.py::test_an_agent_is_told_at_once_of_caps_and_opt_outs",
+            "tests/test_messages.py::test_a_text_follows_its_contact_into_the_one_that_is_kept",
         ],
     ),
     "outgoing": Part(
@@ -179,9 +183,7 @@ def _folder(name: str, part: Part) -> Path:
         "pytest_add_cli_args": ["-p", "no:cacheprovider"],
     }
     lines = [f"{wish} =\n" + "".join(f"    {value}\n" for value in values) for wish, values in wishes.items()]
-    (folder / "setup.cfg").write_text(
-        "[mutmut]\nuse_git_change_detection = false\ntimeout_multiplier = 3\n" + "".join(lines)
-    )
+    (folder / "setup.cfg").write_text(_SETTINGS + "".join(lines))
     return folder
 
 
