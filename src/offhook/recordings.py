@@ -1,16 +1,24 @@
-"""Recordings on their way out: links that open without a key for an hour, and the stretch of bytes a player asks for."""
+"""Recordings on their way out: links that open without a key for an hour, and the stretch of bytes a player asks for
+(RFC 9110, sections 13 and 14)."""
 
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import msgspec
+import sqlalchemy as sa
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
+from offhook.errors import NotFound
+from offhook.logs import log
 from offhook.sealing import KeyRing
 from offhook.signing import LinkSigner
 
 LINK_S = 3600
+MEDIA_TYPE = "audio/mpeg"
 _PIECE_BYTES = 256 * 1024
 #: One range of RFC 9110; of several we may serve the whole, and players send one.
 _ONE_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.ASCII | re.IGNORECASE)
@@ -28,6 +36,59 @@ class Span(msgspec.Struct, frozen=True):
 
 class OutOfRange(Exception):
     """No byte of the file is in the range that was asked for."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self.size_bytes = size_bytes
+        self.headers = {"Content-Range": f"bytes */{size_bytes}", "Accept-Ranges": "bytes"}
+
+
+async def served(request: Request, kept: sa.Row[Any], folder: Path, *, is_saved: bool = False) -> Response:
+    """The answer to who may hear it: *kept* (a row of recordings) of *folder*, whole or in part, or that nothing changed.
+
+    NotFound when its file is not there, OutOfRange. *is_saved*: the browser keeps it as a file instead of playing it.
+    """
+    path = folder / kept.file
+    size_bytes = await _size_bytes(path, kept)
+    etag = f'"{kept.sha256}"'
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",  # may be kept, but asked about each time: an erased person is silent at once
+        "Content-Disposition": f'{"attachment" if is_saved else "inline"}; filename="call-{kept.call_id}.mp3"',
+        "X-Content-Type-Options": "nosniff",  # not every recording is an MP3, and none is a page
+    }
+    if _has(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    span = asked_span(_range(request, etag), size_bytes)
+    if span is not None:
+        headers["Content-Range"] = span.content_range(size_bytes)
+    sent = span or Span(0, size_bytes)
+    headers["Content-Length"] = str(sent.length)
+    status = 200 if span is None else 206
+    if request.method == "HEAD":
+        return Response(None, status, headers, MEDIA_TYPE)
+    return StreamingResponse(pieces(path, sent), status, headers, MEDIA_TYPE)
+
+
+async def _size_bytes(path: Path, kept: sa.Row[Any]) -> int:
+    try:
+        return (await anyio.Path(path).stat()).st_size
+    except FileNotFoundError:
+        log.error("recording.missing", recording=kept.id, file=kept.file)
+        raise NotFound("The file of this recording is not here.") from None
+
+
+def _has(if_none_match: str | None, etag: str) -> bool:
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return etag in tags or "*" in tags
+
+
+def _range(request: Request, etag: str) -> str | None:
+    """The Range header, when it counts: it is defined for GET, and If-Range must name the very bytes that are here."""
+    if request.method != "GET" or request.headers.get("if-range", etag) != etag:
+        return None
+    return request.headers.get("range")
 
 
 def link_query(keys: KeyRing, call_id: str, now: float) -> dict[str, str]:
@@ -59,14 +120,14 @@ def asked_span(range_header: str | None, size_bytes: int) -> Span | None:
     if last and int(last) < int(first):
         return None
     if int(first) >= size_bytes:
-        raise OutOfRange
+        raise OutOfRange(size_bytes)
     end = min(int(last) + 1, size_bytes) if last else size_bytes
     return Span(int(first), end - int(first))
 
 
 def _last_bytes(count: int, size_bytes: int) -> Span:
     if not count or not size_bytes:
-        raise OutOfRange
+        raise OutOfRange(size_bytes)
     length = min(count, size_bytes)
     return Span(size_bytes - length, length)
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from offhook.dashboard import assets, shell
-from offhook.dashboard.pages import account, audit_log, calls, joining, signing_in
+from offhook.dashboard.pages import account, audit_log, call, calls, joining, palette, signing_in
 from offhook.dashboard.visitors import Page, arrive
 from offhook.deps import Deps
 
@@ -33,6 +33,11 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/organization", account.switch, "member"),
     Page("GET", "/settings/audit", audit_log.audit_log, "audit"),
     Page("GET", "/calls", calls.calls, "look"),
+    Page("GET", "/calls/{call_id}", call.call, "look"),
+    Page("POST", "/calls/{call_id}/notes", call.add_note, "work"),
+    Page("POST", "/calls/{call_id}/notes/{note_id}", call.change_note, "work"),
+    Page("GET", "/media/{call_id}.mp3", call.media, "look"),
+    Page("GET", "/search.json", palette.search, "look"),
 )
 
 

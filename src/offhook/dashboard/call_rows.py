@@ -9,12 +9,11 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.dashboard import charts, phrases
-from offhook.dashboard.charts import Barcode
+from offhook.dashboard.charts import Barcode, Said
 from offhook.dashboard.outcomes import Outcome, instead_of_summary, outcome_of, waits_for
 from offhook.store.call_lists import Aside
-from offhook.voice.contract import Turn
 
-_turns = msgspec.json.Decoder(list[Turn])
+_said = msgspec.json.Decoder(list[Said])
 
 
 class CallRow(NamedTuple):
@@ -36,18 +35,17 @@ class Day(NamedTuple):
     rows: list[CallRow]
 
 
-def turns_of(transcript: str) -> list[Turn]:
-    """What is stored of a transcript; nothing for what an older version may have left."""
+def _said_in(transcript: str) -> list[Said]:
     try:
-        return _turns.decode(transcript)
-    except msgspec.DecodeError:
+        return _said.decode(transcript)
+    except msgspec.DecodeError:  # not of our writing; the row is whole without its drawing
         return []
 
 
 def call_row(row: sa.Row[Any], aside: Aside, *, bars: int = 120) -> CallRow:
     """A row of `store.call_lists` with what stands beside it; *bars*: how wide it draws who talked when."""
     length = row.duration_s or 0.0
-    spoken = charts.stretches(turns_of(row.transcript), length)
+    spoken = charts.stretches(_said_in(row.transcript), length)
     return CallRow(
         id=row.id,
         at=row.happened_at,

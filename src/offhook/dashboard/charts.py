@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from offhook.voice.contract import Turn
 
 WAVE_W, WAVE_H = 1000, 96
 _MID = WAVE_H / 2
 _CHARS_A_SECOND = 14  #: an unhurried speaker; whoever wrote less was silent before the next turn began
 _LEAST_S = 0.6
+
+
+class Said(msgspec.Struct):
+    """As much of a stored turn as a drawing needs: what else it holds can be a hundred times as long."""
+
+    role: str | None = None
+    message: str | None = None
+    timestamp: float | None = None
 
 
 class Stretch(NamedTuple):
@@ -55,7 +65,7 @@ class Spark(NamedTuple):
     area: str
 
 
-def stretches(turns: Sequence[Turn], duration_s: float) -> list[Stretch]:
+def stretches(turns: Sequence[Said | Turn], duration_s: float) -> list[Stretch]:
     """When who spoke, as far as a transcript tells: a turn has a beginning only, so it lasts as long as its words take,
     and no longer than until the next one begins."""
     spoken = [turn for turn in turns if turn.message and turn.timestamp is not None]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from offhook.store import call_search
 from offhook.store.tables import agents, calls, contacts, follow_ups, tool_uses
 
 _LONGEST_DRAWN = 100_000  #: characters of a transcript; a longer one is on the call's own page only
@@ -39,6 +40,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     direction: str | None = None
     since: float | None = None  #: unix, inclusive
     until: float | None = None  #: unix, exclusive
+    words: str = ""  #: as somebody typed them: what was said, or who it was
 
 
 _ROW: tuple[sa.ColumnElement[Any], ...] = (
@@ -54,7 +56,7 @@ def page(
     tx: sa.Connection, org_id: str, wanted: Wanted, *, limit: int, after: Cursor | None = None
 ) -> Sequence[sa.Row[Any]]:
     """The next *limit* of the wanted calls, newest first."""
-    ids = sa.select(calls.c.id).where(*_conditions(org_id, wanted))
+    ids = sa.select(calls.c.id).where(*_conditions(tx, org_id, wanted))
     if after is not None:
         ids = ids.where(_is_behind(after))
     # Cut out by id, in the index alone; only these rows are then read from the table.
@@ -68,12 +70,6 @@ def rows(tx: sa.Connection, org_id: str, call_ids: Collection[str]) -> Sequence[
     mine = calls.c.org_id == org_id, calls.c.id.in_(call_ids)
     joined = sa.select(*_ROW).outerjoin_from(calls, contacts, contacts.c.id == calls.c.contact_id)
     return tx.execute(joined.where(*mine).order_by(*_NEWEST_FIRST)).all()
-
-
-def matches(tx: sa.Connection, org_id: str, wanted: Wanted, call_ids: Collection[str]) -> set[str]:
-    """Which of these calls are wanted: what a search found is filtered afterwards."""
-    mine = sa.select(calls.c.id).where(*_conditions(org_id, wanted), calls.c.id.in_(call_ids))
-    return set(tx.execute(mine).scalars())
 
 
 class Aside(NamedTuple):
@@ -143,7 +139,7 @@ def _is_behind(place: Cursor) -> sa.ColumnElement[bool]:
     return is_older & (at <= place.happened_at)  # said again so that SQLite begins here in its index
 
 
-def _conditions(org_id: str, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+def _conditions(tx: sa.Connection, org_id: str, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     equal = {calls.c.agent_id: wanted.agent_id, calls.c.direction: wanted.direction}
     conditions: list[sa.ColumnElement[bool]] = [calls.c.org_id == org_id]
     conditions += [column == value for column, value in equal.items() if value is not None]
@@ -151,6 +147,9 @@ def _conditions(org_id: str, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
         conditions.append(calls.c.happened_at >= wanted.since)
     if wanted.until is not None:
         conditions.append(calls.c.happened_at < wanted.until)
+    said = call_search.condition(tx, org_id, wanted.words) if wanted.words else None
+    if said is not None:
+        conditions.append(said)
     if wanted.outcome is not None:
         conditions.append(OUTCOMES[wanted.outcome])
     if wanted.view == "missed":

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from offhook.events import RecordingState
-from offhook.store.tables import recordings
+from offhook.store.tables import recording_peaks, recordings
 
 UNDECODABLE: RecordingState = "undecodable"  #: the file holds the text as it came: there is nothing to play
 
@@ -31,6 +31,12 @@ def playing(tx: sa.Connection, call_id: str) -> sa.Row[Any] | None:
         .order_by((recordings.c.state == "ready").desc(), *_newest_first())
         .limit(1)
     ).one_or_none()
+
+
+def peaks(tx: sa.Connection, recording_id: str) -> bytes:
+    """How loud it is, moment by moment (0-255); nothing while nobody has looked, or where it cannot be decoded."""
+    known = sa.select(recording_peaks.c.peaks).where(recording_peaks.c.recording_id == recording_id)
+    return bytes(tx.execute(known).scalar() or b"")
 
 
 def _newest_first() -> tuple[sa.ColumnElement[Any], ...]:

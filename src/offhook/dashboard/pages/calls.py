@@ -54,6 +54,7 @@ class Choice(NamedTuple):
             agent_id=self.agent or None,
             direction=self.direction or None,
             since=phrases.midnight(since, zone) if since else None,
+            words=self.words,
             until=phrases.midnight(until + timedelta(days=1), zone) if until else None,
         )
 
@@ -101,7 +102,7 @@ async def calls(visit: Visit) -> Response:
 
 def _find(tx: sa.Connection, org_id: str, choice: Choice, zone: ZoneInfo, now: float) -> Found:
     wanted = choice.wanted(zone)
-    rows = _rows(tx, org_id, choice, wanted)
+    rows = call_lists.page(tx, org_id, wanted, limit=PAGE_ROWS + 1, after=choice.after)
     shown = rows[:PAGE_ROWS]
     aside = call_lists.aside(tx, org_id, [row.id for row in shown])
     return Found(
@@ -112,12 +113,6 @@ def _find(tx: sa.Connection, org_id: str, choice: Choice, zone: ZoneInfo, now: f
         today=today.look(tx, org_id, zone, now),
         waiting=pulse.open_follow_ups(tx, org_id),
     )
-
-
-def _rows(tx: sa.Connection, org_id: str, choice: Choice, wanted: Wanted) -> Sequence[sa.Row[Any]]:
-    if not choice.words:
-        return call_lists.page(tx, org_id, wanted, limit=PAGE_ROWS + 1, after=choice.after)
-    return []
 
 
 def _days(found: Found, choice: Choice, zone: ZoneInfo, now: float) -> Sequence[Day]:

@@ -31,10 +31,10 @@ class CallPlayer extends HTMLElement {
   }
 
   readTranscript() {
-    this.lines = $$("[data-transcript] > li");
+    this.lines = $$("[data-transcript] > li[data-start]"); // a turn may have come without its time
     this.starts = this.lines.map((line) => Number(line.dataset.start));
-    this.spoken = this.lines.filter((line) => !line.matches(".tool"));
-    this.turns = this.spoken.map((line) => ({
+    this.spoken = $$("[data-transcript] > li:not(.tool)");
+    this.turns = this.spoken.filter((line) => line.dataset.start).map((line) => ({
       start: Number(line.dataset.start),
       end: Number(line.dataset.end),
       role: line.matches(".agent") ? "agent" : "user",
