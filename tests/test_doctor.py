@@ -7,16 +7,20 @@ import sqlite3
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from offhook import doctor
 from offhook.doctor import Finding, examine
+from offhook.events import Audio
 from offhook.sealing import new_key_text
 from offhook.settings import Settings
 from offhook.store import condition, organizations, warnings
+from offhook.store import events as event_rows
 from offhook.store.database import Database
 from offhook.store.organizations import NewOrganization
 from offhook.store.tables import secrets
+from tests.payloads import BOOKING, event, payload
 from tests.services import Server
 
 
@@ -118,6 +122,24 @@ async def test_what_the_guardian_found_is_said_with_its_remedy(healthy: Settings
         Finding("guardian", "error", "Acme Corp: Off.", f"`offhook connect {org.id}`."),
         Finding("guardian", "warning", "Acme Corp: No call for 9 hours.", "Ring the number."),
     ] == [one for one in await examine(healthy) if one.check == "guardian"]
+
+
+async def test_files_that_no_row_names_are_said_and_left(healthy: Settings, database: Database) -> None:
+    """But not one that has just come, nor one that an event or a draft has."""
+    named, nobodys, new = (hex * 32 for hex in "abc")
+    for name in (named, nobodys, new):
+        (healthy.recordings_dir / name).write_bytes(b"ID3")
+    for name in (named, nobodys):
+        os.utime(healthy.recordings_dir / name, (0, 0))
+    mine = msgspec.structs.replace(event(payload(BOOKING)), audio=Audio(named, 3, "0" * 64))
+    await database.file(event_rows.sealed(mine, healthy.key_ring()))
+    [finding] = [one for one in await examine(healthy) if one.check == "files"]
+    assert "warning" == finding.level
+    assert finding.finding.startswith(f"1 files of recordings and bodies are named by no row, {healthy.recordings_dir}")
+    assert nobodys in finding.finding
+    assert (healthy.recordings_dir / nobodys).exists()
+    (healthy.recordings_dir / nobodys).unlink()
+    assert not [one for one in await examine(healthy) if one.check == "files"]
 
 
 @pytest.mark.parametrize(("url", "level"), [("", "warning"), ("http://calls.example.com", "error")])

@@ -21,7 +21,7 @@ from offhook.errors import Damaged, OffhookError, Unavailable
 from offhook.sealing import KeyRing
 from offhook.settings import Settings
 from offhook.spool import probe
-from offhook.store import condition, organizations, warnings
+from offhook.store import condition, organizations, recordings, snapshots, warnings
 from offhook.store.condition import PostgresqlCondition
 from offhook.store.database import Database
 from offhook.store.engine import opened_database
@@ -34,6 +34,8 @@ _SKEW_S, _WRONG_S = 2.0, 60.0
 _FEW_CONNECTIONS = 20
 _LATE_S = 60.0  #: what is spooled is drained within seconds
 _REDIS_S = 2.0
+_FILED_S = 3600.0  #: a file has its row within seconds
+_PAGE_ROWS = 5000
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -203,10 +205,45 @@ async def _database(settings: Settings) -> list[Finding]:
             finding = f"The tables are at {found or 'nothing'}, this version wants {wanted}."
             return [*first, Finding("migrations", "error", finding, "Run `offhook db upgrade`.")]
         async with opened_database(settings) as database:
-            return [*first, _ok("migrations", f"The tables are at {found}."), *await _contents(database, keys)]
+            first += [_ok("migrations", f"The tables are at {found}."), *await _contents(database, keys)]
+            return [*first, *await _files(database, settings)]
     except (Unavailable, OffhookError) as error:
         advice = "See that it runs, and that OFFHOOK_DATABASE_URL is right; events go to the spool meanwhile."
         return [*first, Finding("database", "error", error.message, advice)]
+
+
+async def _files(database: Database, settings: Settings) -> list[Finding]:
+    """A crash between a file and its row leaves the file. None are deleted: they may be of another installation."""
+    nobodys = await asyncio.to_thread(_old_files, settings)
+    after_seq: int | None = 0
+    while nobodys and after_seq is not None:
+        named, after_seq = await database.read(snapshots.files_named, after_seq, _PAGE_ROWS)
+        for name in named:
+            nobodys.pop(name, None)
+    some = sorted(nobodys)[:_PAGE_ROWS]
+    for name in await database.read(recordings.files_among, some) if some else ():
+        nobodys.pop(name, None)
+    if not nobodys:
+        return []
+    finding = f"{len(nobodys)} files of recordings and bodies are named by no row, {min(nobodys.values())} the first."
+    advice = "A crash left them, and nobody was answered. If no other installation keeps its own there, delete them."
+    return [Finding("files", "warning", finding, advice)]
+
+
+def _old_files(settings: Settings) -> dict[str, Path]:
+    """Those that have long had their row, by name; none while events wait in the spool, which name some, too."""
+    if any(next(folder.glob("*.event"), None) for folder in settings.spool_dirs):
+        return {}
+    before = time.time() - _FILED_S
+    folders = settings.recordings_dir, settings.bodies_dir
+    return {path.name: path for folder in folders for path in folder.glob("?" * 32) if _is_older(path, before)}
+
+
+def _is_older(path: Path, before: float) -> bool:
+    try:
+        return path.is_file() and path.stat().st_mtime < before
+    except OSError:  # a server that runs has taken it back just now
+        return False
 
 
 def _of_sqlite(found: condition.SqliteCondition) -> Iterator[Finding]:

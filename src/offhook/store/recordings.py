@@ -39,5 +39,10 @@ def peaks(tx: sa.Connection, recording_id: str) -> bytes:
     return bytes(tx.execute(known).scalar() or b"")
 
 
+def files_among(tx: sa.Connection, names: Sequence[str]) -> set[str]:
+    """Those of *names* that are the file of a recording."""
+    return set(tx.execute(sa.select(recordings.c.file).where(recordings.c.file.in_(names))).scalars())
+
+
 def _newest_first() -> tuple[sa.ColumnElement[Any], ...]:
     return recordings.c.created_at.desc(), recordings.c.id.desc()

@@ -239,6 +239,15 @@ def is_empty(tx: sa.Connection) -> bool:
     return all(tx.execute(sa.select(table).limit(1)).first() is None for table in metadata.sorted_tables)
 
 
+def files_named(tx: sa.Connection, after_seq: int, limit: int) -> tuple[set[str], int | None]:
+    """The files of the next events behind *after_seq* that have some, and the last one's place; None: there are no more."""
+    has_files = events.c.parts.is_not(None) | events.c.audio.is_not(None)
+    columns = events.c.parts, events.c.audio, events.c.seq
+    wanted = sa.select(*columns).where(has_files, events.c.seq > after_seq).order_by(events.c.seq).limit(limit)
+    rows = tx.execute(wanted).all()
+    return {one.name for row in rows for one in _named(row[:2])}, rows[-1].seq if rows else None
+
+
 def next_events(tx: sa.Connection, after_seq: int, limit: int) -> Sequence[sa.Row[Any]]:
     """Whole rows of the next events behind *after_seq*."""
     return tx.execute(sa.select(events).where(events.c.seq > after_seq).order_by(events.c.seq).limit(limit)).all()
