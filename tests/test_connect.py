@@ -428,6 +428,19 @@ async def test_the_key_of_another_workspace_mixes_nothing_up(
 
 
 @on_sqlite
+async def test_a_key_that_opens_nothing_any_more_can_be_forgotten(
+    twin: Twin, offhook: Offhook, acme: NewOrganization
+) -> None:
+    assert 0 == (await offhook("connect", "Acme", "--api-key", KEY, "--yes")).code
+    twin.desk.workspace.api_key = "another"
+    assert 2 == (await offhook("disconnect", "Acme", "--yes")).code
+    assert 0 == (await offhook("disconnect", "Acme", "--yes", "--force")).code
+    assert "not connected" in (await offhook("disconnect", "Acme")).sentence
+    assert 0 == (await offhook("connect", "Acme", "--api-key", "another", "--yes")).code
+    assert 1 == len(twin.desk.workspace.webhooks)
+
+
+@on_sqlite
 async def test_under_hipaa_nothing_is_retried_and_that_is_remembered(
     twin: Twin, offhook: Offhook, acme: NewOrganization
 ) -> None:

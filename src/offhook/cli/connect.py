@@ -20,6 +20,7 @@ from offhook.errors import Fault, Mistake
 from offhook.store import organizations
 from offhook.store.organizations import Organization
 from offhook.store.workspaces import Connected
+from offhook.voice.elevenlabs.api import ElevenLabs, WrongKey
 
 DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Show the plan, and change nothing.")]
 Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do it without being asked.")]
@@ -95,7 +96,7 @@ async def disconnect(
         done, key = visit.done_of(connected), api_key_of(api_key, here.settings, connected)
         async with elevenlabs(key, here.settings) as asked:
             with shown_progress("Reading the workspace") as progress:
-                there = await workspace.read(asked)
+                there = await _read_or_given_up(asked, is_forced=force)
                 ids = [id for id in done.former_agents if id in there.agent_names]
                 await visit.read_in_full(asked, there, ids, progress)
             if not force:
@@ -114,6 +115,16 @@ async def disconnect(
     else:
         print(_undone(organization, left, is_dry_run=dry_run, is_forced=force))
     return 1 if left else 0
+
+
+async def _read_or_given_up(asked: ElevenLabs, *, is_forced: bool) -> workspace.Workspace:
+    """An empty one where the key opens nothing any more, and the organisation is to be disconnected all the same."""
+    try:
+        return await workspace.read(asked)
+    except WrongKey:
+        if not is_forced:
+            raise
+        return workspace.Workspace()
 
 
 def _public_url(here: Installation) -> str:
