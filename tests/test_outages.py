@@ -30,6 +30,7 @@ from tests.traffic import (
     acknowledged,
     call_id_of,
     deliver_all,
+    deliver_steadily,
     filed,
     left_files,
     other_than_200,
@@ -336,13 +337,13 @@ async def test_poison_is_set_aside_and_all_others_are_understood(
     good = [(TRANSCRIPTION, f"conv_{n} good") for n in range(events - len(poisons))]
     answers: dict[Event, Answer] = {}
     begun = time.monotonic()
-    await deliver_all(server, Random(seed).sample([*poisonous, *good], events), answers)
+    await deliver_steadily(server, Random(seed).sample([*poisonous, *good], events), answers, per_s=100)
     sent_s = time.monotonic() - begun
     await asyncio.to_thread(settle, server, projected_within_s=900)
 
     waited_s = sorted(seconds_to_be_understood(server))
     understood_s = waited_s[int(len(waited_s) * 0.99)]
-    figure(f"R15: {len(poisons)} poisonous of {events} events", other_than_200=len(other_than_200(answers.values())),
+    figure(f"R15: {len(poisons)} poisonous of {events} events, 100/s", other_than_200=len(other_than_200(answers.values())),
            sent_in=f"{sent_s:.0f} s", understood=len(standing(server, "projected")),
            quarantined=len(standing(server, "quarantined")), others_understood_within=f"{understood_s:.1f} s (p99)",
            slowest=f"{waited_s[-1]:.1f} s", seed=seed)  # fmt: skip

@@ -199,6 +199,23 @@ async def deliver_all(
     line.close()
 
 
+async def deliver_steadily(
+    server: Server, wanted: Iterable[Event], answers: dict[Event, Answer], *, per_s: float
+) -> None:
+    """Send each of *wanted* once, at its time, whatever became of those before it; *answers* grow with each."""
+    line = Line(server)
+
+    async def send(event: Event) -> None:
+        answers[event] = await line.deliver(event)
+
+    begun, tasks = time.monotonic(), []
+    for number, event in enumerate(wanted):
+        tasks.append(asyncio.create_task(send(event)))
+        await asyncio.sleep(begun + (number + 1) / per_s - time.monotonic())
+    await asyncio.gather(*tasks)
+    line.close()
+
+
 def body_of(event: Event) -> bytes:
     """The same bytes each time."""
     type, conversation_id = event
