@@ -314,7 +314,8 @@ class Projector:
         read: list[tuple[Conversation, Done | Failed]] = []
         while len(read) < len(conversations):
             rest = conversations[len(read) :]
-            answers = await self._sandbox.ask(question([one.events for one in rest]), len(rest), _WITHIN_S)
+            within_s = max(_WITHIN_S, self._sandbox.patience_s)
+            answers = await self._sandbox.ask(question([one.events for one in rest]), len(rest), within_s)
             read += zip(rest, map(reading, answers), strict=False)  # a reader that was lost leaves the last without
         return read
 

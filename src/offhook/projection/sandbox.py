@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from offhook.projection.reader import FRAME_LENGTH, OUT_OF_MEMORY, STARTED, Done
 
 _START_S = 20.0
 _LAST_WORDS_S = 1.0
+_LONGEST_PATIENCE_S = 1.0
 _MAX_ANSWER_BYTES = 256 << 20
 _AHEAD_BYTES = 1 << 20  #: of answers that wait to be taken
 #: All that it is told of our environment: our secrets are none of its business.
@@ -34,6 +36,13 @@ class Sandbox:
         self._process: Process | None = None
         self._reserve: asyncio.Task[Process] | None = None
         self._needs_reserve = False
+        self._started_in_s = 0.0
+
+    @property
+    def patience_s(self) -> float:
+        """How long one answer may well take on this machine just now: no longer than the last start, of whose work it is a
+        hundredth. Where others have the processor, both take long."""
+        return min(self._started_in_s, _LONGEST_PATIENCE_S)
 
     async def ready(self) -> None:
         """Started, if it was not; Fault when that cannot be done, which is nobody's fault who wants to ask."""
@@ -83,6 +92,7 @@ class Sandbox:
             await _ended(process)
 
     async def _start(self) -> Process:
+        begun = time.monotonic()
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # it finds what we found
         process = await asyncio.create_subprocess_exec(
@@ -90,6 +100,7 @@ class Sandbox:
         )
         try:
             if await _next_frame(process, _START_S) == STARTED:
+                self._started_in_s = time.monotonic() - begun
                 return process
             raise Lost("It says something else than that it has started.")
         except BaseException:
