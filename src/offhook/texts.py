@@ -93,7 +93,7 @@ def filled(template: str, words: Mapping[str, str | None]) -> str:
 
 
 def _tidy(text: str) -> str:
-    text = _BLANKS.sub(" ", text.replace("\r\n", "\n"))
+    text = _BLANKS.sub(" ", text)
     text = _BEFORE_A_MARK.sub(r"\1", text)
     text = _ORPHANED_MARK.sub(lambda marks: marks[1] or "", text)
     text = "\n".join(line.strip() for line in text.split("\n"))
