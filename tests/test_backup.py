@@ -189,8 +189,8 @@ async def test_nothing_is_overwritten(busy: Day, elsewhere: Settings, tmp_path: 
 
 
 @on_sqlite
-async def test_two_backups_at_once_to_one_file_do_not_write_into_each_other(busy: Day, tmp_path: Path) -> None:
-    here, to = busy.api.deps.settings, tmp_path / "backup.tar"
+async def test_two_backups_at_once_to_one_file_do_not_write_into_each_other(api: Api, tmp_path: Path) -> None:
+    here, to = api.deps.settings, tmp_path / "backup.tar"
     first, second = await asyncio.gather(take_now(here, to), take_now(here, to), return_exceptions=True)
     assert isinstance(second, Mistake)
     assert "another backup" in second.message
@@ -199,14 +199,14 @@ async def test_two_backups_at_once_to_one_file_do_not_write_into_each_other(busy
 
 
 @on_sqlite
-async def test_nobody_else_may_read_a_backup_while_it_is_written(busy: Day, tmp_path: Path) -> None:
+async def test_nobody_else_may_read_a_backup_while_it_is_written(api: Api, tmp_path: Path) -> None:
     """Nor its copy of the database, in which calls and contacts are open."""
     (folder := tmp_path / "backups").mkdir()
     modes: dict[str, int] = {}
     before = os.umask(0o022)
     try:
         await take(
-            busy.api.deps.settings,
+            api.deps.settings,
             folder / "backup.tar",
             with_key=False,
             advance=lambda _: modes.update({path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}),
@@ -218,11 +218,11 @@ async def test_nobody_else_may_read_a_backup_while_it_is_written(busy: Day, tmp_
 
 
 @on_sqlite
-async def test_what_a_killed_backup_left_is_gone_after_the_next_one(busy: Day, tmp_path: Path) -> None:
+async def test_what_a_killed_backup_left_is_gone_after_the_next_one(api: Api, tmp_path: Path) -> None:
     (folder := tmp_path / "backups").mkdir()
     for left in (".sunday.tar.offhook-draft", ".sunday.tar.offhook-copy"):
         (folder / left).write_bytes(b"half a backup")
-    await take_now(busy.api.deps.settings, folder / "monday.tar")
+    await take_now(api.deps.settings, folder / "monday.tar")
     assert ["monday.tar"] == [path.name for path in folder.iterdir()]
 
 
