@@ -122,7 +122,7 @@ class _Exchange:
     """One request and its answer, on a connection of their own."""
 
     def __init__(self, asked: Target, reach: Reach, tls: ssl.SSLContext) -> None:
-        self._pool = httpcore.AsyncConnectionPool(ssl_context=tls, network_backend=_Guard(reach), max_connections=1)
+        self._pool = httpcore.AsyncConnectionPool(ssl_context=tls, network_backend=_Guard(reach))
         self._request = httpcore.Request(
             "GET",
             asked.url,
