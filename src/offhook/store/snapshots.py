@@ -216,9 +216,11 @@ class PostgresqlFilling:
 
     async def __aexit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            await self._connection.execute(
-                "SELECT setval(pg_get_serial_sequence('events', 'seq'), max(seq)) FROM events HAVING max(seq) IS NOT NULL"
-            )
+            for table in ("events", "audit"):
+                await self._connection.execute(
+                    f"SELECT setval(pg_get_serial_sequence('{table}', 'seq'), max(seq)) FROM {table} "  # noqa: S608 - ours
+                    "HAVING max(seq) IS NOT NULL"
+                )
             await self._transaction.commit()
         await self._connection.close(timeout=_CONNECT_S)
 
