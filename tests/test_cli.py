@@ -152,7 +152,7 @@ def test_a_database_without_tables_is_said_with_its_cure(fresh: None, offhook: O
     assert "offhook db upgrade" in ended.sentence
     assert 1 == ended.code
     assert 1 == offhook("db", "check").code
-    assert {"before": None, "after": "0003"} == offhook("db", "upgrade", "--json").json
+    assert {"before": None, "after": "0004"} == offhook("db", "upgrade", "--json").json
     assert offhook("db", "check", "--json").json["is_current"]
     assert [] == offhook("org", "list", "--json").json
 
