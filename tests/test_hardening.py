@@ -21,6 +21,7 @@ import pytest
 import sqlalchemy as sa
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from offhook import events, health, inbox
 from offhook.connections import BoundedConnection
@@ -118,6 +119,63 @@ async def is_cut_off(wire: Wire) -> bool:
     """Hung up, with the reason where it is not lost in what the sender had not stopped to send."""
     answer = await wire.answer()
     return not answer or HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE == status_of(answer)
+
+
+class Written(asyncio.Transport):
+    """What a connection writes, piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.pieces.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+
+@pytest.mark.parametrize(
+    ("body", "pieces"), [(b"{}", ["head and body"]), (b"x" * MIB, ["head", "body"])], ids=["small", "large"]
+)
+async def test_a_small_answer_leaves_in_one_piece(body: bytes, pieces: list[str]) -> None:
+    sent = asyncio.Event()
+
+    async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        sent.set()
+
+    config = uvicorn.Config(answers, http=Hasty, ws="none", lifespan="off", log_config=None)
+    config.load()
+    connection, written = Hasty(config, ServerState(), {}), Written()
+    connection.connection_made(written)
+    connection.data_received(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    await asyncio.wait_for(sent.wait(), 5)
+    assert len(pieces) == len(written.pieces)
+    assert b"".join(written.pieces).endswith(b"\r\n\r\n" + body)
+    connection.connection_lost(None)
+
+
+async def test_a_head_does_not_wait_for_a_body_that_takes_its_time() -> None:
+    may_go_on = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await may_go_on.wait()
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async with listening(slow) as port:
+        wire = await Wire.to(port)
+        await wire.send(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        head = await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), 5)
+        assert 200 == status_of(head)
+        may_go_on.set()
+        assert b"ok" == await wire.answer()
 
 
 @pytest.mark.parametrize(

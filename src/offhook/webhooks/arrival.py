@@ -132,7 +132,10 @@ class Arrival(Generic[T]):
     async def finish(self) -> Body:
         """The body in its parts: what stays, and the files that nobody sees yet."""
         if self._body is None:
-            self._body = await self._finished()
+            if self.small is not None:
+                self._body = self._finished_small(self.small)
+            else:
+                self._body = await asyncio.to_thread(self._files().finish)
         return self._body
 
     async def envelope(self) -> Envelope:
@@ -154,10 +157,14 @@ class Arrival(Generic[T]):
         """The whole finished body once more, as it came, from disk where it is large."""
         return self._files().raw_pieces()
 
+    @property
+    def has_files(self) -> bool:
+        """Whether something of it lies on disk that was neither kept nor discarded."""
+        return self._intake is not None and self._intake.has_files
+
     async def keep(self) -> None:
         """Make what lies in files durable and visible: the proof holds."""
-        if self._intake is not None and self._intake.has_files:
-            await asyncio.to_thread(self._intake.keep)
+        await asyncio.to_thread(self._files().keep)
 
     async def take_back(self) -> None:
         """Remove what was kept: the row that was there before has files of its own."""
@@ -166,8 +173,8 @@ class Arrival(Generic[T]):
     async def discard(self) -> None:
         """Leave nothing that was not kept, and free the quota."""
         self._release()
-        if self._intake is not None and self._intake.has_files:
-            await asyncio.to_thread(self._intake.discard)
+        if self.has_files:
+            await asyncio.to_thread(self._files().discard)
 
     def give_way(self) -> None:
         """Make room at once, and take nothing more."""
@@ -176,15 +183,19 @@ class Arrival(Generic[T]):
         if self._intake is not None:
             asyncio.get_running_loop().run_in_executor(None, self._intake.discard)
 
-    async def _finished(self) -> Body:
-        if self.small is None:
-            return await asyncio.to_thread(self._files().finish)
-        claims = await self.claims()
-        if claims is None or not claims.has_audio_text:
-            return plain(self.small, self._limit_bytes)
+    def _finished_small(self, small: bytes) -> Body:
+        if not self._has_audio_text(small):
+            return plain(small, self._limit_bytes)
         self._intake = self._begin_intake()
-        self._intake.feed(self.small)
+        self._intake.feed(small)
         return self._intake.finish()
+
+    def _has_audio_text(self, small: bytes) -> bool:
+        try:
+            self._envelope = self._envelope or read_envelope(small)
+        except Unreadable:
+            return False
+        return self._envelope.has_audio_text
 
     def _files(self) -> Intake:
         assert self._intake is not None, "nothing of it went to a file"

@@ -121,7 +121,7 @@ class PostCallDoor:
     ) -> bytes:
         if not self._senders.may_send(knock.sender):
             raise TurnedAway("sender")
-        bearer_org = await self._org_of_bearer(knock)
+        bearer_org = await self._org_of_bearer(knock) if knock.bearer else None
         if bearer_org is None and signature is None:
             raise TurnedAway(_missing(knock))
         arrival.is_proven = bearer_org is not None
@@ -140,8 +140,7 @@ class PostCallDoor:
         return await self._accept(delivery, arrival, org_id=org_id, proof="hmac")
 
     async def _org_of_bearer(self, knock: Knock) -> str | None:
-        if not knock.bearer:
-            return None
+        assert knock.bearer is not None
         return await org_of_token(self._directory, knock.bearer, may_fail=knock.signature is not None)
 
     def _begin_intake(self) -> Intake:
@@ -194,7 +193,8 @@ class PostCallDoor:
 
     async def _file(self, event: Event, arrival: Arrival[Trial]) -> Filed:
         """Make *event* and what lies in files durable; the files of a repetition are not needed twice."""
-        await arrival.keep()
+        if arrival.has_files:
+            await arrival.keep()
         filed = await self._inbox.file(event)
         if not filed.is_new and (event.parts or event.audio):
             await arrival.take_back()
