@@ -134,6 +134,8 @@ class Written(asyncio.Transport):
     def is_closing(self) -> bool:
         return False
 
+    def close(self) -> None: ...
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
 
