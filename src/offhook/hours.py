@@ -50,7 +50,7 @@ def typed_hours(text: str) -> dict[Weekday, list[dict[str, str]]]:
     for part in filter(None, map(str.strip, text.lower().split(";"))):
         days, _, spans = part.partition(" ")
         for day in _days(days):
-            week.setdefault(day, []).extend(_typed_spans(spans))
+            week.setdefault(day, []).extend(typed_spans(spans))
     if not week:
         raise Mistake(f"{text!r} says no hours: {_HOW}")
     return week
@@ -59,6 +59,18 @@ def typed_hours(text: str) -> dict[Weekday, list[dict[str, str]]]:
 def typed_holidays(text: str) -> list[str]:
     """Days with commas between, "12-25, 2027-04-02"."""
     return [_typed_day(word) for word in text.replace(",", " ").split()]
+
+
+def typed_spans(text: str) -> list[dict[str, str]]:
+    """The hours of one day, "10:00-12:00, 13:00-15:00", as settings keep them."""
+    spans = []
+    for word in text.split(","):
+        match = _SPAN.fullmatch(word.strip())
+        begin, end = (_minute(match[1]), _minute(match[2])) if match else (None, None)
+        if begin is None or end is None:
+            raise Mistake(f"{word.strip()!r} is no time from and until: {_HOW}")
+        spans.append({"begin": _clock(begin), "end": _clock(end)})
+    return spans
 
 
 def _spans(week: Week, day: date) -> list[tuple[int, int]]:
@@ -91,17 +103,6 @@ def _weekday(word: str) -> int:
         if word[:3] == day:
             return number
     raise Mistake(f"{word!r} is no weekday: {_HOW}")
-
-
-def _typed_spans(text: str) -> list[dict[str, str]]:
-    spans = []
-    for word in text.split(","):
-        match = _SPAN.fullmatch(word.strip())
-        begin, end = (_minute(match[1]), _minute(match[2])) if match else (None, None)
-        if begin is None or end is None:
-            raise Mistake(f"{word.strip()!r} is no time from and until: {_HOW}")
-        spans.append({"begin": _clock(begin), "end": _clock(end)})
-    return spans
 
 
 def _clock(minute: int) -> str:

@@ -15,12 +15,12 @@ from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
-from offhook.cli.typed import a_name, a_number, an_email
 from offhook.errors import Mistake
 from offhook.phone import e164
 from offhook.store import contacts, merging, organizations
 from offhook.store.contacts import Changes, Contact
 from offhook.store.organizations import Organization
+from offhook.typed import a_name, a_number, an_email
 
 _ID = re.compile(r"[0-9a-f]{24}", re.ASCII)
 

@@ -10,11 +10,11 @@ from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, clock, iso, print_json, print_table
-from offhook.cli.typed import a_name
 from offhook.credentials import Scope, new_secret
 from offhook.errors import Mistake
 from offhook.store import organizations
 from offhook.store.organizations import Secret
+from offhook.typed import a_name
 
 app = group("key")
 

@@ -9,9 +9,9 @@ from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, clock, iso, print_json, print_table
-from offhook.cli.typed import a_name, a_number
 from offhook.errors import Mistake
 from offhook.store import organizations
+from offhook.typed import a_name, a_number
 
 app = group("number")
 

@@ -9,8 +9,8 @@ from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, clock, iso, print_json, print_table
-from offhook.cli.typed import a_number
 from offhook.store import opt_outs, organizations
+from offhook.typed import a_number
 
 app = group("optout")
 

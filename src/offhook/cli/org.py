@@ -10,13 +10,13 @@ from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org_settings import HELP, Assigned, decided, read_assignments
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
-from offhook.cli.typed import a_duration, a_name
 from offhook.credentials import Kind, new_secret, typed_secret
 from offhook.phone import DEFAULT_COUNTRY
 from offhook.places import country_of_timezone, typed_country, typed_timezone
 from offhook.settings import Settings
 from offhook.store import organizations
 from offhook.store.organizations import Agent, NewOrganization, Number, Organization, Secret
+from offhook.typed import a_duration, a_name
 
 _DEFAULT_URL = "http://127.0.0.1:2212"
 

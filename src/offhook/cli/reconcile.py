@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from offhook.cli.installation import Installation, installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, clock, iso, print_facts, print_json, print_table
-from offhook.cli.typed import a_duration
 from offhook.directory import Directory
 from offhook.errors import Damaged, Mistake
 from offhook.inbox import Inbox
@@ -23,6 +22,7 @@ from offhook.reconcile.turn import Report, Wish
 from offhook.spool import Spool
 from offhook.store import balances, organizations, workspaces
 from offhook.store.balances import Absence, Day
+from offhook.typed import a_duration
 
 _COMMIT_S = 30.0  #: a server beside us writes, too
 

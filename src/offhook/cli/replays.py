@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from offhook.cli.installation import Installation
 from offhook.cli.progress import Advance, bar
 from offhook.cli.terminal import plain, print_facts
-from offhook.cli.typed import a_duration
 from offhook.directory import Directory
 from offhook.errors import Mistake
 from offhook.events import ASIDES, Event, Status, call_id, event_id
@@ -22,6 +21,7 @@ from offhook.store import events, organizations
 from offhook.store.database import Database
 from offhook.store.events import Chosen
 from offhook.store.refolds import Change
+from offhook.typed import a_duration
 from offhook.voice.parts import Folders
 
 MOST_SHOWN = 200  #: rows of a difference; the rest is counted

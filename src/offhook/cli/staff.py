@@ -10,9 +10,9 @@ from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, iso, print_json, print_table
-from offhook.cli.typed import a_name, a_number
 from offhook.errors import Mistake
 from offhook.store import organizations, staff
+from offhook.typed import a_name, a_number
 
 _MOST = 10_000  #: listed
 

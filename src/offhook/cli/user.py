@@ -13,13 +13,13 @@ from offhook.cli.group import group
 from offhook.cli.installation import Installation, installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, clock, iso, print_json, print_table
-from offhook.cli.typed import a_duration, an_email
 from offhook.credentials import hash_of
 from offhook.errors import Mistake
 from offhook.roles import ROLES, Role
 from offhook.store import invitations, organizations, users
 from offhook.store.audit import Entry
 from offhook.store.invitations import Kind
+from offhook.typed import a_duration, an_email
 
 _HOST = "http://127.0.0.1:2212"  #: where `offhook serve` is found unless OFFHOOK_PUBLIC_URL says otherwise
 

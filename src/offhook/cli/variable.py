@@ -10,10 +10,10 @@ from offhook.cli.group import group
 from offhook.cli.installation import installation
 from offhook.cli.org import Org
 from offhook.cli.terminal import Json, print_json, print_table
-from offhook.cli.typed import an_agent_id
 from offhook.errors import Mistake
 from offhook.rules import Variable
 from offhook.store import declarations, organizations
+from offhook.typed import an_agent_id
 
 app = group("variable")
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from offhook.dashboard import assets, shell
 from offhook.dashboard.pages import account, audit_log, call, calls, joining, palette, signing_in
+from offhook.dashboard.pages.settings import agents, hours, keys, numbers, organization, people, secrets, texts, users
 from offhook.dashboard.visitors import Page, arrive
 from offhook.deps import Deps
 
@@ -32,6 +33,39 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/account/sessions/end", account.sign_out_elsewhere, "member"),
     Page("POST", "/organization", account.switch, "member"),
     Page("GET", "/settings/audit", audit_log.audit_log, "audit"),
+    Page("GET", "/settings", organization.organization, "inspect"),
+    Page("POST", "/settings", organization.change_organization, "operate"),
+    Page("GET", "/settings/hours", hours.hours, "inspect"),
+    Page("POST", "/settings/hours", hours.change_hours, "operate"),
+    Page("GET", "/settings/people", people.people, "inspect"),
+    Page("POST", "/settings/people", people.add_person, "operate"),
+    Page("GET", "/settings/people/{staff_id}", people.person, "inspect"),
+    Page("POST", "/settings/people/{staff_id}", people.change_person, "operate"),
+    Page("POST", "/settings/people/{staff_id}/remove", people.remove_person, "operate"),
+    Page("GET", "/settings/numbers", numbers.numbers, "inspect"),
+    Page("POST", "/settings/numbers", numbers.add_number, "operate"),
+    Page("POST", "/settings/numbers/remove", numbers.remove_number, "operate"),
+    Page("GET", "/settings/agents", agents.agents, "inspect"),
+    Page("POST", "/settings/agents", agents.add_agent, "operate"),
+    Page("POST", "/settings/agents/remove", agents.forget_agent, "operate"),
+    Page("POST", "/settings/agents/memory", agents.switch_memory, "operate"),
+    Page("GET", "/settings/agent", agents.agent, "inspect"),
+    Page("POST", "/settings/variables", agents.declare_variable, "operate"),
+    Page("POST", "/settings/variables/remove", agents.remove_variable, "operate"),
+    Page("GET", "/settings/texts", texts.texts, "inspect"),
+    Page("POST", "/settings/texts", texts.change_texts, "operate"),
+    Page("GET", "/settings/secrets", secrets.secrets, "inspect"),
+    Page("POST", "/settings/secrets/api-key", secrets.give_api_key, "own"),
+    Page("POST", "/settings/secrets/{kind}", secrets.rotate, "own"),
+    Page("POST", "/settings/secrets/{secret_id}/remove", secrets.remove, "own"),
+    Page("GET", "/settings/users", users.list_users, "inspect"),
+    Page("POST", "/settings/users", users.invite, "own"),
+    Page("POST", "/settings/users/{user_id}/role", users.change_role, "own"),
+    Page("POST", "/settings/users/{user_id}/remove", users.remove, "own"),
+    Page("POST", "/settings/invitations/{invitation_id}/withdraw", users.withdraw, "own"),
+    Page("GET", "/settings/keys", keys.keys, "inspect"),
+    Page("POST", "/settings/keys", keys.make_key, "own"),
+    Page("POST", "/settings/keys/{key_id}/revoke", keys.revoke, "own"),
     Page("GET", "/calls", calls.calls, "look"),
     Page("GET", "/calls/{call_id}", call.call, "look"),
     Page("POST", "/calls/{call_id}/notes", call.add_note, "work"),

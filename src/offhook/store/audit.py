@@ -28,6 +28,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "role_changed": "changed a role",
     "user_removed": "removed a user",
     "secret_rotated": "rotated a secret",
+    "secret_removed": "removed a secret",
     "key_created": "made an API key",
     "key_revoked": "closed an API key",
     "settings_changed": "changed settings",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from offhook import declared
 from offhook.credentials import ALL_SCOPES, Kind, Scope, hash_of, new_secret
-from offhook.errors import Damaged, Mistake
+from offhook.errors import Conflict, Damaged, Mistake
 from offhook.phone import DEFAULT_COUNTRY
 from offhook.rules import Rules, Variable, read_rules
 from offhook.sealing import KeyRing
@@ -93,7 +93,9 @@ class NewOrganization(msgspec.Struct, frozen=True, kw_only=True):
 
 class Rotated(msgspec.Struct, frozen=True, kw_only=True):
     id: str
-    older_expire_at: float  #: until then the older secrets of this kind are valid too
+    older_expire_at: (
+        float | None
+    )  #: until then the older secrets of this kind are valid too; None: until they are removed
 
 
 # The directory
@@ -153,6 +155,11 @@ def find(tx: sa.Connection, id_or_name: str) -> Organization:
     if len(found) == 1:
         return found[0]
     raise Mistake(_ambiguous(id_or_name, found) if found else _unknown(id_or_name, known))
+
+
+def get(tx: sa.Connection, org_id: str) -> Organization:
+    """The organisation of that id, which there is: somebody who belongs to it asks."""
+    return _organization(tx.execute(sa.select(organizations).where(organizations.c.id == org_id)).mappings().one())
 
 
 def lock(tx: sa.Connection, org_id: str) -> None:
@@ -219,16 +226,20 @@ def secrets_of(tx: sa.Connection, org_id: str) -> list[Secret]:
 
 
 def rotate(
-    tx: sa.Connection, keys: KeyRing, org_id: str, kind: Kind, value: str, now: float, overlap_s: float
+    tx: sa.Connection, keys: KeyRing, org_id: str, kind: Kind, value: str, now: float, overlap_s: float | None
 ) -> Rotated:
     """Make *value* the organisation's secret of that kind; the older ones expire after *overlap_s*, or sooner if they would.
+    With None they stay as they are, until somebody removes them.
 
     Keys that were made with a label of their own stay as they are: they belong to another program.
     """
+    new_id = _add_secret(tx, keys, org_id, kind, value, now)
+    if overlap_s is None:
+        _raise_version(tx)
+        return Rotated(id=new_id, older_expire_at=None)
     until = now + overlap_s
     is_older = (secrets.c.org_id == org_id) & (secrets.c.kind == kind) & (secrets.c.label == "")
     lasts_longer = secrets.c.expires_at.is_(None) | (secrets.c.expires_at > until)
-    new_id = _add_secret(tx, keys, org_id, kind, value, now)
     tx.execute(sa.update(secrets).where(is_older & lasts_longer & (secrets.c.id != new_id)).values(expires_at=until))
     _raise_version(tx)
     return Rotated(id=new_id, older_expire_at=until)
@@ -260,6 +271,23 @@ def revoke_api_key(tx: sa.Connection, org_id: str, id_or_label: str, now: float)
     found = next((one for one in valid if id_or_label and id_or_label in (one.id, one.label)), None)
     if found is None:
         raise Mistake(f"There is no valid key {id_or_label!r}: `offhook key list` shows those that there are.")
+    tx.execute(sa.update(secrets).where(secrets.c.id == found.id).values(expires_at=now))
+    _raise_version(tx)
+    return msgspec.structs.replace(found, expires_at=now)
+
+
+def remove_secret(tx: sa.Connection, org_id: str, secret_id: str, now: float) -> Secret | None:
+    """Accept a webhook or tool secret no more, at once; None when no such one is valid.
+
+    Conflict for the last of its kind: without one that door would be shut.
+    """
+    lock(tx, org_id)
+    valid = [one for one in secrets_of(tx, org_id) if one.expires_at is None or one.expires_at > now]
+    found = next((one for one in valid if one.id == secret_id and one.kind != "api_key"), None)
+    if found is None:
+        return None
+    if not any(one.kind == found.kind and one.id != found.id and one.expires_at is None for one in valid):
+        raise Conflict("That is the only secret of its kind that stays: give a new one first, then remove it.")
     tx.execute(sa.update(secrets).where(secrets.c.id == found.id).values(expires_at=now))
     _raise_version(tx)
     return msgspec.structs.replace(found, expires_at=now)
@@ -418,6 +446,12 @@ def add_number(tx: sa.Connection, org_id: str, number: str, label: str | None, n
     else:
         upsert(tx, numbers, [row], keep=("created_at",))
     _raise_version(tx)
+
+
+def is_number_of_another(tx: sa.Connection, org_id: str, number: str) -> bool:
+    """Whether another organisation registered the number (E.164)."""
+    theirs = numbers.c.number == number, numbers.c.org_id != org_id
+    return tx.execute(sa.select(numbers.c.org_id).where(*theirs).limit(1)).first() is not None
 
 
 def remove_number(tx: sa.Connection, org_id: str, number: str) -> bool:

@@ -74,6 +74,13 @@ def keep(tx: sa.Connection, keys: KeyRing, org_id: str, api_key: str, set_up: di
     upsert(tx, workspaces, [row], keep=("created_at",))
 
 
+def renew_key(tx: sa.Connection, keys: KeyRing, org_id: str, api_key: str, now: float) -> None:
+    """Another key for the same workspace: what was set up there stays. An organisation without any is connected by it."""
+    sealed = keys.seal(api_key.encode(), _bound_to(org_id))
+    row = {"org_id": org_id, "api_key": sealed, "set_up": "{}", "created_at": now, "updated_at": now}
+    upsert(tx, workspaces, [row], keep=("created_at", "set_up"))
+
+
 def forget(tx: sa.Connection, org_id: str) -> None:
     tx.execute(workspaces.delete().where(workspaces.c.org_id == org_id))
 
