@@ -1,7 +1,7 @@
 """The ring of refusals: who was turned away and by which check. Never a body: what was not proven is not kept."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
@@ -47,6 +47,13 @@ class Refusals:
         self.counts[refusal.check] += 1
         _refused.labels(refusal.check).inc()
         log.info("webhook.refused", check=refusal.check, sender=refusal.sender, bytes=refusal.size_bytes)
+
+    def concerning(self, org_id: str, is_organization: Callable[[str], bool]) -> list[Refusal]:
+        """Newest first, without those that claimed another organisation that there is. A claim that names nobody is among
+        them: a mistyped webhook address is what one looks here for."""
+        return [
+            one for one in self._ring if one.org_id is None or one.org_id == org_id or not is_organization(one.org_id)
+        ]
 
     def __iter__(self) -> Iterator[Refusal]:
         return iter(self._ring)

@@ -40,6 +40,10 @@ class Streaks:
         """Those that are long enough to be said, by organisation."""
         return {org_id: streak for org_id, streak in self._streaks.items() if streak.answers >= WARN_AT}
 
+    def of(self, org_id: str) -> Streak | None:
+        """However short; None when its last answer was 200, or nothing was answered here."""
+        return self._streaks.get(org_id)
+
     async def changed(self) -> set[str]:
         """Wait for organisations whose streak has become long, or longer, or is over; which they are."""
         await self._has_changed.wait()

@@ -4,27 +4,21 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import msgspec
 import sqlalchemy as sa
 from fastapi import Query
 from pydantic import Field
 
+from offhook import payloads
 from offhook.api import shapes
 from offhook.api.access import Here, Reader, Writer
 from offhook.api.queries import EventId, FilterId, Nothing, Page, Words
 from offhook.api.shapes import Json
 from offhook.deps import Deps
-from offhook.errors import Damaged, NotFound
-from offhook.events import Part, Status
+from offhook.errors import NotFound
+from offhook.events import Status
 from offhook.sealing import KeyRing
 from offhook.store import effects as effect_rows
 from offhook.store import events
-from offhook.voice import json_text
-from offhook.voice.elevenlabs.scrub import scrubbed
-from offhook.voice.json_text import Unreadable
-
-_SHOWN_BYTES = 4 << 20  #: reading more would keep other requests waiting; a transcript has a hundredth of it
-_anything = msgspec.json.Decoder()
 
 
 class EventsOf(Page):
@@ -71,30 +65,5 @@ async def _effects(deps: Deps, rows: Sequence[sa.Row[Any]]) -> Sequence[sa.Row[A
 
 
 def _detail(keys: KeyRing, row: sa.Row[Any], effects: Sequence[sa.Row[Any]]) -> shapes.EventDetail:
-    try:
-        event = events.opened(events.event_of(row), keys)
-        payload, answer, note = (
-            _shown(_with_marks(event.body, event.parts)),
-            event.answer and _shown(event.answer),
-            None,
-        )
-    except (Damaged, Unreadable) as error:
-        payload, answer, note = None, None, error.message
-    return shapes.event_detail(row, effects, payload=payload, payload_note=note, answer=answer)
-
-
-def _shown(body: bytes) -> Any:
-    """What *body* says, scrubbed. Unreadable when it is no JSON: secrets are known by their names, and it names nothing."""
-    if len(body) > _SHOWN_BYTES:
-        raise Unreadable(f"The body is longer than the {_SHOWN_BYTES >> 20} MiB that are shown.")
-    return scrubbed(json_text.decode(body, _anything))
-
-
-def _with_marks(body: bytes, parts: Sequence[Part]) -> bytes:
-    """*body* with a mark at each place where a part was cut out into a file."""
-    pieces, end = [], 0
-    for part in parts:
-        what = "audio" if part.encoding == "base64" else "text"
-        pieces += [body[end : part.offset], f"[{part.size_bytes} bytes of {what}]".encode()]
-        end = part.offset
-    return b"".join([*pieces, body[end:]])
+    shown = payloads.shown(keys, row)
+    return shapes.event_detail(row, effects, payload=shown.payload, payload_note=shown.note, answer=shown.answer)

@@ -12,7 +12,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from offhook.dashboard import assets, shell
-from offhook.dashboard.pages import account, audit_log, call, calls, joining, palette, signing_in
+from offhook.dashboard.pages import (
+    account,
+    audit_log,
+    call,
+    calls,
+    dead_letters,
+    event,
+    events,
+    health,
+    joining,
+    palette,
+    signing_in,
+)
 from offhook.dashboard.pages.settings import agents, hours, keys, numbers, organization, people, secrets, texts, users
 from offhook.dashboard.visitors import Page, arrive
 from offhook.deps import Deps
@@ -71,6 +83,13 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/calls/{call_id}/notes", call.add_note, "work"),
     Page("POST", "/calls/{call_id}/notes/{note_id}", call.change_note, "work"),
     Page("GET", "/media/{call_id}.mp3", call.media, "look"),
+    Page("GET", "/events", events.events, "inspect"),
+    Page("GET", "/events/{event_id}", event.event, "inspect"),
+    Page("GET", "/events/{event_id}/body", event.body, "own"),  # unscrubbed: our tool secret may stand in it
+    Page("POST", "/events/{event_id}/replay", event.replay, "operate"),
+    Page("GET", "/health", health.health, "inspect"),
+    Page("GET", "/health/dead-letters", dead_letters.dead_letters, "inspect"),
+    Page("POST", "/health/dead-letters/retry", dead_letters.retry, "operate"),
     Page("GET", "/search.json", palette.search, "look"),
 )
 

@@ -168,7 +168,7 @@ def of_streak(streak: Streak) -> Finding:
         "Ten switch the webhook off at ElevenLabs. 401: `GET /api/refusals` says which check failed, `offhook verify` why; "
         "503: `offhook doctor` says why nothing can be kept."
     )
-    return say("answers_failing", message, remedy)
+    return say("answers_failing", message, remedy, answers=streak.answers, status=streak.status)
 
 
 def of_silence(silence: Silence) -> Finding:

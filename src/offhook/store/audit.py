@@ -33,6 +33,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "key_revoked": "closed an API key",
     "settings_changed": "changed settings",
     "event_replayed": "replayed an event",
+    "body_saved": "saved an event's body as it came",
+    "effect_retried": "had something tried again that was given up",
 }
 
 

@@ -151,6 +151,20 @@ def of_calls(tx: sa.Connection, call_ids: Collection[str]) -> Sequence[sa.Row[An
     return tx.execute(wanted.order_by(effects.c.created_at, effects.c.id)).all()
 
 
+def ended(tx: sa.Connection, org_id: str, status: Status, *, limit: int) -> Sequence[sa.Row[Any]]:
+    """The organisation's effects that ended so, the latest first."""
+    mine = effects.c.org_id == org_id, effects.c.status == status
+    latest = effects.c.updated_at.desc(), effects.c.id.desc()
+    return tx.execute(sa.select(effects).where(*mine).order_by(*latest).limit(limit)).all()
+
+
+def unsettled(tx: sa.Connection, org_id: str) -> dict[str, int]:
+    """How many of the organisation's effects wait (due), were given up (dead) or were not to be (suppressed)."""
+    mine = effects.c.org_id == org_id, effects.c.status.in_(("due", "dead", "suppressed")), effects.c.key != _SCHEDULE
+    rows = tx.execute(sa.select(effects.c.status, sa.func.count()).where(*mine).group_by(effects.c.status))
+    return {row[0]: row[1] for row in rows}
+
+
 class Standing(msgspec.Struct, frozen=True):
     """How it stands, over all organisations; schedules, which are always due some time, do not count."""
 
