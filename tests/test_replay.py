@@ -28,6 +28,7 @@ from offhook.store.tables import (
     contacts,
     contexts,
     effects,
+    follow_ups,
     messages,
     metadata,
     notes,
@@ -41,7 +42,7 @@ from tests.payloads import BOOKING, event, payload
 
 FAILURE = "call_initiation_failure__twilio_busy"
 #: What a rebuilt row has of its own (docs/operations.md), and what the directory writes down a while later.
-APART = {"calls": {"updated_at"}, "notes": {"updated_at"}, "secrets": {"last_used_at"}}
+APART = {"calls": {"updated_at"}, "follow_ups": {"updated_at"}, "notes": {"updated_at"}, "secrets": {"last_used_at"}}
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ async def test_a_database_that_is_rebuilt_from_its_events_equals_the_old_one(day
     await day.project()
     touched = {row["id"] for row in (await rows(api, contacts)) if row["first_name"] in ("Renamed", "Typed")}
     before = await everything(api)
-    for table in (calls, notes, recordings, contexts, tool_uses, callbacks, contacts, effects):
+    for table in (calls, notes, recordings, contexts, tool_uses, callbacks, follow_ups, contacts, effects):
         assert before[table.name], table.name
     await empty(api, touched)
     assert not await rows(api, calls)
@@ -154,7 +155,7 @@ async def people_at_work(day: Day) -> None:
 
 async def empty(api: Api, touched: set[str]) -> None:
     """Nothing is left of what the projection and the tools wrote; what people wrote is."""
-    for table in (calls, recordings, contexts, tool_uses, callbacks):
+    for table in (calls, recordings, contexts, tool_uses, callbacks, follow_ups):
         await change(api, table.delete())
     await change(api, notes.delete().where(notes.c.type != "note"))
     await change(api, contact_numbers.delete().where(contact_numbers.c.contact_id.not_in(touched)))

@@ -1,4 +1,4 @@
-"""What follows from a call: pure rules, from a call as it stands to wishes (store/effects.py).
+"""What follows from a call: pure rules, from a call as it stands to wishes (store/effects.py) and people who wait.
 
 A call is folded again and again, so the same wish is made again and again: its key makes it one.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from offhook.store.effects import Wish
+from offhook.store.follow_ups import Waiting
 
 MISSED = frozenset({"busy", "no-answer", "failed"})
 
@@ -19,6 +20,24 @@ def after_call(call: Mapping[str, Any]) -> list[Wish]:
         of_call = {"org_id": call["org_id"], "call_id": call["id"]}
         wishes.append(Wish(kind="missed_call_text", key=call["id"], **of_call))
     return wishes
+
+
+def to_answer(call: Mapping[str, Any], number: str | None) -> list[Waiting]:
+    """Who waits for an answer because *call* was not connected; *number* is the person's, E.164. Who withheld it cannot be
+    answered."""
+    if call["status"] not in MISSED or number is None:
+        return []
+    return [
+        Waiting(
+            org_id=call["org_id"],
+            kind="failed" if call["status"] == "failed" or call["direction"] == "outbound" else "missed",
+            origin=call["id"],
+            number=number,
+            at=call["created_at"],
+            call_id=call["id"],
+            reason=call["failure"],
+        )
+    ]
 
 
 def fetch_recording(call: Mapping[str, Any], *, event_id: str, key: str) -> Wish:

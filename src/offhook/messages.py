@@ -25,7 +25,7 @@ from offhook.phone import e164, masked
 from offhook.rules import Rules
 from offhook.sms.contract import NotTaken, Provider, Taken, Text
 from offhook.sms.twilio import Receipt, Reply
-from offhook.store import calls, contacts, opt_outs
+from offhook.store import calls, contacts, effects, opt_outs
 from offhook.store import messages as rows
 from offhook.store.database import Database
 from offhook.store.effects import Effect, Wish
@@ -56,6 +56,11 @@ def wish_text(
     """A text to *to* (E.164), once for each *key*. *kind*: "tool" for an agent's; policy is asked again when it is sent."""
     payload = {"to": to, "body": texts.filled(body, {}), "kind": kind, "contact_id": contact_id, "call_id": call_id}
     return Wish(kind="text", key=key, org_id=org_id, call_id=call_id, payload=payload)
+
+
+def _wish_and_show(tx: sa.Connection, wish: Wish, draft: Draft, now: float) -> None:
+    effects.want(tx, [wish], now)
+    rows.queue(tx, draft, now)
 
 
 class Messages:
@@ -91,9 +96,33 @@ class Messages:
             return Permission(False, f"The message is too long: {MAX_CHARS} characters at most.")
         if not organization.rules.texts.to_others and (to is None or to != caller):
             return Permission(False, "Texts are sent to the caller's own number only.")
+        return await self.may_be_texted(org_id, to, call_id=call_id)
+
+    async def may_be_texted(self, org_id: str, to: str | None, *, call_id: str | None = None) -> Permission:
+        """Whether somebody of the organisation may text *to* (E.164) now, as far as policy and caps go."""
+        organization = self._directory.organization(org_id)
+        if organization is None:  # made a moment ago, elsewhere
+            return Permission(False, "Texts cannot be sent just now. Try again in a moment.")
         counts = await self._database.read(rows.counts, org_id, to, call_id, self._now())
         decision = self._decide(organization, to, counts)
         return Permission(decision.verdict != "suppress", decision.sentence)
+
+    @property
+    def is_delivering(self) -> bool:
+        """Whether texts reach anybody: the service "console" only writes that there was one."""
+        return self._provider.name != "console"
+
+    async def text_soon(self, org_id: str, to: str, body: str, *, key: str, contact_id: str | None, by: str) -> None:
+        """A text that a person wrote, once for each *key*; it is seen as queued at once. *by*: a user, for the log."""
+        wish = wish_text(org_id, to, body, key=key, call_id=None, contact_id=contact_id, kind="person")
+        organization = self._organization(org_id)
+        draft = Draft(
+            id=message_id(wish.id), org_id=org_id, kind="person", to=to, body=wish.payload["body"],
+            sender=organization.rules.texts.sender or self._provider.sender, provider=self._provider.name,
+            contact_id=contact_id,
+        )  # fmt: skip
+        await self._database.write(_wish_and_show, wish, draft, self._now())
+        log.info("text.by_person", user=by, message=draft.id)
 
     # Effects
 

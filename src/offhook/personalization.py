@@ -77,6 +77,15 @@ class Personalization:
         variables = known.told(self._directory.declared(org_id, context.agent_id))
         return _greeting(org_id, body, msgspec.structs.replace(context, variables=variables))
 
+    async def preview(
+        self, org_id: str, *, caller: str | None, user_id: str | None, agent_id: str | None
+    ) -> Mapping[str, Value]:
+        """What an agent would be told if this person rang now; nothing is counted or kept."""
+        context = Context(asked_at=self._now(), caller=caller, user_id=user_id, agent_id=agent_id)
+        known = _Known()
+        await self._find_out(org_id, context, known)
+        return known.told(self._directory.declared(org_id, agent_id))
+
     def remember_soon(self, greeting: Greeting) -> None:
         """Have the call's own events find what was told; to be called once the answer is sent."""
         self._contexts.remember_soon(greeting.asked)

@@ -31,7 +31,7 @@ from offhook.store import contacts, effects, notes, staff, tool_uses
 from offhook.store import events as event_rows
 from offhook.store.contacts import Contact
 from offhook.store.database import Database
-from offhook.store.tool_uses import CallbackAsked, Corrected, Deed, Noted, Use, note_id
+from offhook.store.tool_uses import CallbackAsked, Corrected, Deed, HandedOver, Noted, Use, note_id
 from offhook.texts import MAX_CHARS
 from offhook.variables import organization_name, person_name
 from offhook.voice.contract import ToolWanted
@@ -190,7 +190,10 @@ def transfer(tx: sa.Connection, asked: Asked) -> Done:
     somebody = staff.free_to_talk(tx, asked.organization.id)
     if somebody is not None:
         name = person_name(somebody.name, None) or "a colleague"
-        return Done(Transferred(f"Transferring to {name}", somebody.number))
+        handed = HandedOver(
+            origin=asked.call_id or asked.use_id, number=asked.person, reason=_plain(asked.wanted.reason)
+        )
+        return Done(Transferred(f"Transferring to {name}", somebody.number), (handed,))
     # However often it is tried during a call, one call back will do.
     wanted = CallbackAsked(
         id=derived_id("callback", asked.call_id or asked.use_id),

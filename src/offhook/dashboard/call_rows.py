@@ -35,7 +35,7 @@ class Day(NamedTuple):
     rows: list[CallRow]
 
 
-def _said_in(transcript: str) -> list[Said]:
+def said_in(transcript: str) -> list[Said]:
     try:
         return _said.decode(transcript)
     except msgspec.DecodeError:  # not of our writing; the row is whole without its drawing
@@ -45,7 +45,7 @@ def _said_in(transcript: str) -> list[Said]:
 def call_row(row: sa.Row[Any], aside: Aside, *, bars: int = 120) -> CallRow:
     """A row of `store.call_lists` with what stands beside it; *bars*: how wide it draws who talked when."""
     length = row.duration_s or 0.0
-    spoken = charts.stretches(_said_in(row.transcript), length)
+    spoken = charts.stretches(said_in(row.transcript), length)
     return CallRow(
         id=row.id,
         at=row.happened_at,

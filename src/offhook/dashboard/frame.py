@@ -75,7 +75,7 @@ async def frame_of(visit: Visit) -> Frame | None:
     viewer = visit.found
     if viewer is None or viewer.role is None:
         return None
-    facts = await visit.deps.database.read(pulses.take, viewer.org_id)
+    facts = await visit.deps.database.read(pulses.take, viewer.org_id, visit.deps.now())
     nav = tuple(
         (heading, mine)
         for heading, places in PLACES.items()

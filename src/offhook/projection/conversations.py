@@ -157,6 +157,7 @@ def _rows(conversation: Conversation, folded: Folded) -> dict[str, Any]:
         "note": note,
         "recordings": [{**msgspec.structs.asdict(recording), **of_call} for recording in folded.recordings],
         "person": person,
+        "waiting": followups.to_answer(folded.call, folded.number),
         "wishes": [*followups.after_call(folded.call), *_fetches(folded)],
     }
 

@@ -14,6 +14,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "sign_in_failed": "failed to sign in",
     "signed_out": "signed out",
     "password_changed": "changed their password",
+    "contact_read": "looked at a person",
     "call_read": "read a transcript",
     "recording_heard": "played a recording",
     "recording_saved": "saved a recording",

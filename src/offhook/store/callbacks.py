@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from offhook.store import follow_ups
 from offhook.store.database import insert_new
+from offhook.store.follow_ups import Waiting
 from offhook.store.tables import callbacks
 
 Status = Literal["open", "done"]
@@ -22,7 +24,13 @@ def add(
     reason: str | None,
     now: float,
 ) -> None:
-    """Somebody wants to be rung back at *number* (E.164; None: withheld). The same id again changes nothing."""
+    """Somebody wants to be rung back at *number* (E.164; None: withheld), and is in the queue of those who wait. The same id
+    again changes nothing."""
+    waits = Waiting(
+        org_id=org_id, kind="callback", origin=id, number=number, at=now, call_id=call_id, callback_id=id, reason=reason
+    )
+    # Made again by a replay it stands as people left its follow-up.
+    done_at = follow_ups.done_at(tx, waits.id)
     row = {
         "id": id,
         "org_id": org_id,
@@ -30,11 +38,13 @@ def add(
         "contact_id": contact_id,
         "number": number,
         "reason": reason,
-        "status": "open",
+        "status": "open" if done_at is None else "done",
         "created_at": now,
-        "updated_at": now,
+        "updated_at": now if done_at is None else done_at,
     }
     insert_new(tx, callbacks, [row])
+    status = tx.execute(sa.select(callbacks.c.status).where(callbacks.c.id == id)).scalar()
+    follow_ups.keep(tx, [(waits, contact_id)], is_done=status == "done")
 
 
 def page(
@@ -51,5 +61,7 @@ def page(
 def settle(tx: sa.Connection, org_id: str, id: str, status: Status, now: float) -> sa.Row[Any] | None:
     """The request as it stands after it; None when there is none."""
     this = callbacks.c.id == id, callbacks.c.org_id == org_id
-    tx.execute(callbacks.update().where(*this, callbacks.c.status != status).values(status=status, updated_at=now))
+    changed = {"status": status, "updated_at": now}
+    if tx.execute(callbacks.update().where(*this, callbacks.c.status != status).values(changed)).rowcount:
+        follow_ups.settle_of_callback(tx, id, status, now)
     return tx.execute(sa.select(callbacks).where(*this)).one_or_none()

@@ -23,6 +23,7 @@ from offhook.store.tables import (
     calls,
     contact_numbers,
     contacts,
+    follow_ups,
     memories,
     merged_contacts,
     messages,
@@ -165,7 +166,7 @@ def delete(tx: sa.Connection, org_id: str, contact_id: str) -> bool:
     for table in (contact_numbers, memories, user_aliases):
         tx.execute(table.delete().where(table.c.contact_id == contact_id))
     tx.execute(notes.delete().where(notes.c.contact_id == contact_id, notes.c.call_id.is_(None)))
-    for table in (notes, calls, messages, callbacks):
+    for table in (notes, calls, messages, callbacks, follow_ups):
         theirs = table.c.org_id == org_id, table.c.contact_id == contact_id
         tx.execute(table.update().where(*theirs).values(contact_id=None))
     return True

@@ -15,6 +15,7 @@ from offhook.store.tables import (
     callbacks,
     calls,
     contact_numbers,
+    follow_ups,
     memories,
     merged_contacts,
     messages,
@@ -23,7 +24,7 @@ from offhook.store.tables import (
 )
 from offhook.store.tables import contacts as contact_table
 
-_BELONGINGS = (calls, notes, messages, callbacks)
+_BELONGINGS = (calls, notes, messages, callbacks, follow_ups)
 
 
 def merge(tx: sa.Connection, org_id: str, kept_id: str, other_id: str, *, now: float) -> Contact:

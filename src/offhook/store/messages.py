@@ -52,6 +52,11 @@ def reserve(tx: sa.Connection, draft: Draft, decide: Callable[[Counts], Decision
     return decision
 
 
+def queue(tx: sa.Connection, draft: Draft, now: float) -> None:
+    """Show the text before anybody has it in hand; the same again changes nothing."""
+    insert_new(tx, messages, [_row(draft, now) | {"status": "queued", "reason": None, "begun_at": None}])
+
+
 def counts(tx: sa.Connection, org_id: str, to: str | None, call_id: str | None, now: float, *, but: str = "") -> Counts:
     """What has been begun already, without the message *but*."""
     of_others = messages.c.org_id == org_id, messages.c.id != but

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from offhook.errors import Conflict, NotFound
 from offhook.store.tables import calls, contacts, notes
 
+HUMAN = "note"  #: the type of what a person wrote
+
 
 def page(
     tx: sa.Connection, org_id: str, *, contact_id: str | None, call_id: str | None, limit: int, offset: int
@@ -46,7 +48,7 @@ def add(
     if contact_id is not None:
         _must_exist(tx, org_id, contact_id)
     row = {"id": secrets.token_hex(12), "org_id": org_id, "contact_id": contact_id, "call_id": call_id}
-    tx.execute(notes.insert(), {**row, "type": "note", "note": note, "created_at": now, "updated_at": now})
+    tx.execute(notes.insert(), {**row, "type": HUMAN, "note": note, "created_at": now, "updated_at": now})
     return _mine(tx, org_id, row["id"] or "")
 
 
@@ -67,7 +69,7 @@ def _mine(tx: sa.Connection, org_id: str, note_id: str) -> sa.Row[Any]:
     found = tx.execute(sa.select(notes).where(notes.c.id == note_id, notes.c.org_id == org_id)).first()
     if found is None:
         raise NotFound("There is no note with that id.")
-    if found.type != "note":
+    if found.type != HUMAN:
         raise Conflict("That note is an agent's summary: it follows from its call, and would be written again.")
     return found
 

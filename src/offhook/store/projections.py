@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.events import ASIDES, call_id
-from offhook.store import call_search, contexts, effects, organizations, people, tool_uses
+from offhook.store import call_search, contexts, effects, follow_ups, organizations, people, tool_uses
 from offhook.store.call_search import Found
 from offhook.store.database import upsert
 from offhook.store.tables import calls, events, notes, recordings
@@ -38,6 +38,7 @@ class Projection(msgspec.Struct, frozen=True, kw_only=True):
     note: dict[str, Any] | None = None
     recordings: Sequence[dict[str, Any]] = ()
     person: people.Person | None = None
+    waiting: Sequence[follow_ups.Waiting] = ()  #: who waits for an answer since
     wishes: Sequence[effects.Wish] = ()  #: what follows from it
 
 
@@ -84,6 +85,8 @@ def write(tx: sa.Connection, projections: Sequence[Projection], now: float) -> s
     _write_changed(tx, recordings, [row for one in current for row in one.recordings])
     call_search.index(tx, [_found_by(one.call, one.words) for one in current if one.call])
     _learn_agents(tx, [one.call for one in current if one.call])
+    follow_ups.keep(tx, [(waits, contact_ids.get(one.call_id)) for one in current for waits in one.waiting])
+    follow_ups.close_answered(tx, {key for one in current if one.person and (key := one.person.number_key)}, now)
     effects.want(tx, [wish for one in current for wish in one.wishes], now)
     _stamp_projected(tx, [event_id for one in current for event_id in one.due], now)
     return {one.call_id for one in projections} - {one.call_id for one in current}

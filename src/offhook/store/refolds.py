@@ -22,11 +22,12 @@ from offhook.store.tables import (
     contexts,
     effects,
     events,
+    follow_ups,
     notes,
     recordings,
     tool_uses,
 )
-from offhook.store.tool_uses import NOTE_TYPE, CallbackAsked, Noted
+from offhook.store.tool_uses import NOTE_TYPE, CallbackAsked, HandedOver, Noted, waiting_of
 
 #: Columns that follow from when it is done and not from what was said, or from other columns.
 _APART = frozenset({"updated_at", "search_text", "due_at"})
@@ -117,6 +118,7 @@ def _rows(tx: sa.Connection, refold: Refold) -> _Rows:
     call_ids = refold.call_ids
     uses = [one.use for one in refold.said if one.use is not None]
     left = [deed.id for use in uses for deed in use.deeds if isinstance(deed, Noted | CallbackAsked)]
+    handed = [waiting_of(use, deed).id for use in uses for deed in use.deeds if isinstance(deed, HandedOver)]
     asked = [one.event_id for one in refold.said if one.asked is not None]
     conditions: dict[sa.Table, sa.ColumnElement[bool]] = {
         calls: calls.c.id.in_(call_ids),
@@ -124,6 +126,9 @@ def _rows(tx: sa.Connection, refold: Refold) -> _Rows:
         recordings: recordings.c.call_id.in_(call_ids),
         tool_uses: tool_uses.c.id.in_([use.id for use in uses]),
         callbacks: callbacks.c.id.in_(left),
+        follow_ups: follow_ups.c.call_id.in_(call_ids)
+        | follow_ups.c.callback_id.in_(left)
+        | follow_ups.c.id.in_(handed),
         effects: effects.c.call_id.in_(call_ids),
         contexts: contexts.c.event_id.in_(asked),
     }

@@ -263,7 +263,7 @@ messages = sa.Table(  # texts, to people and from them
     _id("org_id"),
     _id("call_id", nullable=True),
     _id("contact_id", nullable=True),
-    sa.Column("kind", sa.Text, nullable=False),  # missed_call, tool, reply
+    sa.Column("kind", sa.Text, nullable=False),  # missed_call, tool, person (a user wrote it), reply
     sa.Column("to_number", sa.Text),
     sa.Column("from_number", sa.Text),
     sa.Column("body", sa.Text, nullable=False),

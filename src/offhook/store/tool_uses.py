@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from offhook import events
 from offhook.events import TOOL, Event, derived_id
-from offhook.store import callbacks, contacts, people
+from offhook.store import callbacks, contacts, follow_ups, people
 from offhook.store.database import insert_new
 from offhook.store.tables import notes, tool_uses
 
@@ -51,7 +51,15 @@ class CallbackAsked(msgspec.Struct, frozen=True, kw_only=True, tag="callback"):
     reason: str | None
 
 
-Deed = Noted | Corrected | CallbackAsked
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True, tag="handoff"):
+    """The agent gave the call to a person; whether that person was reached nobody tells us."""
+
+    origin: str  #: what the follow-up's id is derived from
+    number: str | None  #: E.164
+    reason: str | None
+
+
+Deed = Noted | Corrected | CallbackAsked | HandedOver
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +181,8 @@ def _do(tx: sa.Connection, use: Use, deed: Deed, *, is_again: bool) -> None:
         _write_note(tx, use, deed)
     elif isinstance(deed, Corrected):
         _correct(tx, use, deed, is_again=is_again)
+    elif isinstance(deed, HandedOver):
+        follow_ups.keep(tx, [(waiting_of(use, deed), _contact_id(tx, use, deed.number))])
     else:
         callbacks.add(
             tx,
@@ -184,6 +194,13 @@ def _do(tx: sa.Connection, use: Use, deed: Deed, *, is_again: bool) -> None:
             reason=deed.reason,
             now=use.asked_at,
         )
+
+
+def waiting_of(use: Use, deed: HandedOver) -> follow_ups.Waiting:
+    return follow_ups.Waiting(
+        org_id=use.org_id, kind="handoff", origin=deed.origin, number=deed.number, at=use.asked_at,
+        call_id=use.call_id, reason=deed.reason,
+    )  # fmt: skip
 
 
 def _write_note(tx: sa.Connection, use: Use, noted: Noted) -> None:

@@ -111,7 +111,7 @@ def _find(tx: sa.Connection, org_id: str, choice: Choice, zone: ZoneInfo, now: f
         has_any=bool(rows) or call_lists.has_any(tx, org_id),
         agents=call_lists.agent_names(tx, org_id),
         today=today.look(tx, org_id, zone, now),
-        waiting=pulse.open_follow_ups(tx, org_id),
+        waiting=pulse.open_follow_ups(tx, org_id, now),
     )
 
 
