@@ -22,7 +22,7 @@ class Carrier:
     """A service that takes every text."""
 
     name = "carrier"
-    sender = "+12362320246"
+    sender: str | None = "+12362320246"
 
     async def send(self, text: Text) -> Taken:
         return Taken(f"sm-{text.id}")

@@ -203,7 +203,7 @@ class Message(Shape):
     contact_id: str | None
     to_number: str | None = msgspec.field(name="to")
     from_number: str | None = msgspec.field(name="from")
-    kind: Annotated[str, means("missed_call, tool, reply.")]
+    kind: Annotated[str, means("missed_call, tool, person, reply.")]
     body: str
     status: Annotated[str, means("queued, sending, sent, delivered, failed, suppressed, received.")]
     reason: Annotated[str | None, means("Why it waits, was not sent, or did not arrive.")]

@@ -69,7 +69,7 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     numbers: tuple[str, ...] = ()  #: E.164; the first is the one shown
     emails: tuple[str, ...] = ()
     external_id: str | None = None  #: the provider's user id, or the customer number of another system
-    source: str  #: call, api, import, cli
+    source: str  #: call, api, import, cli, dashboard
     created_at: float  #: unix
     updated_at: float
     is_opted_out: bool = False  #: one of the numbers at least wants no texts

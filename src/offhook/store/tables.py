@@ -210,7 +210,7 @@ contacts = sa.Table(
     sa.Column("last_name", sa.Text),
     sa.Column("emails", sa.Text, nullable=False),  # JSON list
     sa.Column("external_id", sa.Text),  # the provider's user_id
-    sa.Column("source", sa.Text, nullable=False),  # call, api, import, cli
+    sa.Column("source", sa.Text, nullable=False),  # call, api, import, cli, dashboard
     _time("created_at"),
     _time("updated_at"),
     sa.Column("search_text", sa.Text, nullable=False),  # names, emails and numbers, folded, a line each
