@@ -13,6 +13,7 @@ from offhook.refusals import Check, Refusal
 from offhook.store.tables import absences, audit, effects
 from offhook.store.tables import events as table
 from tests.api import NOW, Api, hex_id
+from tests.calls import Day
 from tests.pages import Page
 from tests.people import signed_in
 from tests.test_api_events import file
@@ -151,6 +152,16 @@ async def test_each_state_says_what_is_so_and_what_to_do(api: Api) -> None:
         assert (facts.get("status") != "unassigned") == is_replayed
 
 
+async def test_before_a_call_the_answer_goes_first_and_else_the_disk(api: Api) -> None:
+    browser = await signed_in(api, "owner")
+    greeting = await file(api, b'{"caller_id": "x"}', source="personalization", type="personalization", proof="bearer")
+    page = await _page(browser, f"/events/{greeting}")
+    assert ["Received", "Token valid", "Answered 200", "Stored", "Understood"] == page.all("b")[-5:]
+    assert ["{}"] == page.all("pre", id="answer")
+    page = await _page(browser, f"/events/{await file(api, b'{}', source='spool')}")
+    assert "Stored in the spool, then in the database" in " ".join(page.text.replace("Stored", "Stored ").split())
+
+
 async def test_what_came_again_says_how_often(api: Api) -> None:
     event_id = await file(api)
     await api.deps.database.write(lambda tx: tx.execute(table.update().values(deliveries=3)) and None)
@@ -199,6 +210,23 @@ async def test_a_replay_asks_the_projector_is_audited_and_says_how_it_ended(api:
     answer = await browser.post(f"/events/{nothing}/replay")
     assert "belongs to no conversation" in (await _page(browser, answer.headers["location"])).text
     assert 404 == (await browser.post(f"/events/{hex_id(1)}/replay")).status_code
+
+
+async def test_a_replay_understands_what_was_quarantined(api: Api) -> None:
+    day = Day(api)
+    await day.calls(1, "replayed")
+    await api.deps.database.write(
+        lambda tx: tx.execute(table.update().values(status="quarantined", reason="?")) and None
+    )
+    browser = await signed_in(api, "owner")
+    event_id = (await _listed(browser, "type=post_call_transcription"))[0]
+    await api.deps.projector.start()
+    answer = await browser.post(f"/events/{event_id}/replay")
+    await api.deps.projector.stop()
+    page = await _page(browser, answer.headers["location"])
+    assert "Replayed. Its call is as today's offhook understands it" in page.text
+    assert "Understood" in page.all("span", class_="ok")
+    assert page.values("a", "href", class_="lnk")[0].startswith("/calls/")
 
 
 async def test_owners_alone_get_the_bytes_that_were_signed_and_each_look_is_noted(api: Api) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from offhook.dashboard import latencies, verdicts
+from offhook.dashboard import latencies, phrases, verdicts
 from offhook.dashboard.verdicts import Fuse, fuse_of, verdict_of
 from offhook.events import call_id
 from offhook.store import workspaces
@@ -85,8 +85,8 @@ def test_the_remedy_follows_from_how_it_fails() -> None:
 
 
 def test_lengths_of_time_are_told_in_two_units_at_most() -> None:
-    told = {60.0: "1 min", 7200.0: "2 h", _DAY: "1 day", 6 * _DAY + 2 * _HOUR + 59: "6 days 2 h"}
-    assert told == {seconds: verdicts.span(seconds) for seconds in told}
+    told = {59.9: "59 s", 60.0: "1 min", 7200.0: "2 h", _DAY: "1 day", 6 * _DAY + 2 * _HOUR + 59: "6 days 2 h"}
+    assert told == {seconds: phrases.span(seconds) for seconds in told}
 
 
 def test_of_waits_the_middle_and_the_worst_are_bounds_of_buckets() -> None:

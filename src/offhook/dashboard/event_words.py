@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from offhook.dashboard import phrases
-from offhook.events import ASIDES, INGEST, PERSONALIZATION, TOOL, UNASSIGNED
+from offhook.events import INGEST, PERSONALIZATION, TOOL, UNASSIGNED
 from offhook.voice.elevenlabs.signature import TOLERANCE_S
 
 Tone = Literal["", "ok", "warn", "bad", "info"]
@@ -111,10 +111,21 @@ def steps_of(row: Any) -> list[Step]:
     return [
         Step("Fetched" if fetched else "Received", "", ""),  # with the clock, which the template writes
         _proven(row),
-        Step("Stored", "in one commit, before the answer" if not fetched else "in one commit", ""),
-        _answered(row),
+        *_kept_and_answered(row),
         _understood(row),
     ]
+
+
+def _kept_and_answered(row: Any) -> list[Step]:
+    """Before a call the answer goes first, because a caller waits for it; all else is on disk before its answer."""
+    if row.source == PERSONALIZATION:
+        return [Step("Answered 200", "at once: a caller waits", ""), Step("Stored", "after the answer", "")]
+    if row.source == "reconciled":
+        return [Step("Stored", "in one commit", ""), Step("Nobody to answer", "we asked for it", "")]
+    if row.status == "stale":
+        return [Step("Stored", "all the same", ""), Step("Answered 401", "the clock refuses it", "bad")]
+    place = "in the spool, then in the database" if row.source == "spool" else "in one commit"
+    return [Step("Stored", place, ""), Step(f"Answered {status_code_of(row)}", "once it was on disk", "")]
 
 
 def _proven(row: Any) -> Step:
@@ -122,14 +133,6 @@ def _proven(row: Any) -> Step:
         return Step("Signature right, time wrong", "", "bad")
     words = {"hmac": "Signature valid", "bearer": "Token valid", "none": "Our own request"}.get(row.proof, row.proof)
     return Step(words, "HMAC-SHA256" if row.proof == "hmac" else "", "")
-
-
-def _answered(row: Any) -> Step:
-    if row.status == "stale":
-        return Step("Answered 401", "and kept all the same", "bad")
-    if row.source == "reconciled":
-        return Step("Nobody to answer", "we asked for it", "")
-    return Step(f"Answered {status_code_of(row)}", "once it was on disk", "")
 
 
 def _understood(row: Any) -> Step:
@@ -179,7 +182,7 @@ def _sent(row: Any) -> str:
     if row.event_timestamp is None:
         return ""
     late = row.received_at - row.event_timestamp
-    return f"Says it was sent {phrases.duration(abs(late))} {'before' if late >= 0 else 'after'} it came"
+    return f"Says it was sent {phrases.span(abs(late))} {'before' if late >= 0 else 'after'} it came"
 
 
 def _first_seen(row: Any) -> Check:
@@ -198,7 +201,9 @@ def status_code_of(row: Any) -> int:
 
 def answer_of(row: Any) -> Any:
     """What we said back where no answer is kept, because it follows from the event; None where it does not."""
-    if row.source in ASIDES or row.source in ("reconciled", INGEST):
+    if row.source == PERSONALIZATION:
+        return {}  # a greeting without variables, which is not worth keeping
+    if row.source in (TOOL, INGEST, "reconciled"):
         return None
     if row.status == "stale":
         return {"error": "Unauthorized"}

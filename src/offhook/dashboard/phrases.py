@@ -111,6 +111,17 @@ def duration(seconds: float) -> str:
     return " ".join(filter(None, (f"{minutes} min" if minutes else "", f"{rest} s" if rest or not minutes else "")))
 
 
+def span(seconds: float) -> str:
+    """How long something has lasted or will, roughly: "6 days 2 h", "22 h", "5 min", "40 s"."""
+    hours = int(seconds // _HOUR)
+    if hours >= 24:
+        days = count(hours // 24, "day")
+        return f"{days} {hours % 24} h" if hours % 24 else days
+    if hours:
+        return f"{hours} h"
+    return f"{int(seconds // 60)} min" if seconds >= _MINUTE else f"{int(seconds)} s"
+
+
 @lru_cache(maxsize=32_768)
 def phone(number: str | None) -> str:
     """An E.164 number with its groups apart; what is none stays as it came."""

@@ -105,7 +105,7 @@ def _how_long(fuse: Fuse) -> str:
     if fuse.is_quiet:
         more = phrases.count(OFF_AT - fuse.failures, "failure")
         return f"ElevenLabs could switch this webhook off after {more} more"
-    return f"ElevenLabs could switch this webhook off in {span(fuse.left_s)}"
+    return f"ElevenLabs could switch this webhook off in {phrases.span(fuse.left_s)}"
 
 
 def _failing(fuse: Fuse) -> Verdict | None:
@@ -122,7 +122,8 @@ def _what_fails(fuse: Fuse) -> str:
             "verify` says why. `offhook org rotate ORG webhook-secret --value wsec_...` gives the right one."
         )
     if fuse.last_status is not None:
-        return f"We answer {fuse.last_status}: nothing here can keep an event. `offhook doctor` says why."
+        because = ": nothing here can keep an event" if fuse.last_status == 503 else ""
+        return f"We answer {fuse.last_status}{because}. `offhook doctor` and the log of that time say why."
     return (
         "No delivery reaches this server: open its webhook address from outside, and look at the proxy in front, its "
         "certificate, and the address in ElevenLabs. What is missing is fetched meanwhile."
@@ -170,16 +171,8 @@ def _unknown(health: Health, fuse: Fuse) -> Verdict | None:
 
 def _well(fuse: Fuse) -> str:
     assert fuse.quiet_s is not None
+    ago = phrases.ago(-fuse.quiet_s) or f"{phrases.span(fuse.quiet_s)} ago"
     return (
-        f"The last delivery was accepted {phrases.ago(-fuse.quiet_s) or f'{span(fuse.quiet_s)} ago'}. It would take {OFF_AT} "
-        "failures in a row and 7 days without a success before ElevenLabs switches the webhook off."
+        f"The last delivery was accepted {ago}. It would take {OFF_AT} failures in a row and 7 days without a success before "
+        "ElevenLabs switches the webhook off."
     )
-
-
-def span(seconds: float) -> str:
-    """ "6 days 2 h", "22 h", "5 min"."""
-    hours = int(seconds // 3600)
-    if hours >= 24:
-        days = phrases.count(hours // 24, "day")
-        return f"{days} {hours % 24} h" if hours % 24 else days
-    return f"{hours} h" if hours else f"{int(seconds // 60)} min"

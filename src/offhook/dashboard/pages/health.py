@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from starlette.responses import Response
 
 from offhook import __version__
-from offhook.dashboard import charts, latencies, verdicts
+from offhook.dashboard import charts, latencies, phrases, verdicts
 from offhook.dashboard.event_words import RECOVERED
 from offhook.dashboard.latencies import Waits
 from offhook.dashboard.shell import page
@@ -65,12 +65,13 @@ async def health(visit: Visit) -> Response:
         health=found,
         fuse=fuse,
         verdict=verdicts.verdict_of(found, fuse, now),
-        span=verdicts.span,
+        span=phrases.span,
         setup=_setup(found),
         strip=_strip(found.latest),
         balance=_balance(found),
         absences=[(one, call_id(visit.org_id, one.conversation_id)) for one in found.absences[:_MOST_ABSENCES]],
         spool=await asyncio.to_thread(_spool, deps),
+        damaged=len(await asyncio.to_thread(deps.spool.damaged)),
         disks=deps.disks.found,
         takes_recordings=not await asyncio.to_thread(deps.folders.is_tight),
         greetings=_told(latencies.greetings()),
