@@ -20,7 +20,10 @@ from tests.services import Server, eventually
 
 _TOKEN = "a token that only this module knows"
 _CALLS = 9
-PAGES = ("/calls", "/calls?q=nowhere", "{call}", "{missed}", "/account", "/nowhere")
+PAGES = (
+    "/calls", "/calls?q=nowhere", "{call}", "{missed}", "/account", "/nowhere", "/settings", "/settings/secrets",
+    "/settings/users",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,15 @@
 import re
 from typing import Any
 
-from offhook.store import organizations, staff, users
+from offhook.settings import Settings
+from offhook.store import organizations, staff, users, workspaces
 from offhook.store.audit import Wanted
 from offhook.store.audit import page as audit_page
 from offhook.store.organizations import Organization
-from tests.api import Api
+from tests.api import Api, running_api
 from tests.pages import Page
 from tests.people import add_user, signed_in, stranger
+from tests.twins import KEY, Twin
 
 HOSTILE = "<script>alert(1)</script>\"'--><img src=x onerror=alert(1)> {{ 7*7 }} &amp;"
 _SECTIONS = ("", "/hours", "/people", "/numbers", "/agents", "/texts", "/secrets", "/users", "/keys")
@@ -200,7 +202,7 @@ async def test_when_an_older_secret_was_used_last_is_on_the_page(api: Api) -> No
     await api.deps.database.write(organizations.stamp_used, {older.id: api.deps.now() - 7200})
     rows = Page((await browser.get("/settings/secrets")).text).all("tr")
     (shown,) = [row for row in rows if row.startswith("Older")]
-    assert "2h ago until" in shown
+    assert ("2h ago" in shown, "until" in shown) == (True, True)
     assert (newest.expires_at, True) == (None, older.expires_at is not None)
 
 
@@ -226,6 +228,23 @@ async def test_no_secret_is_ever_in_a_page_or_in_the_log_but_the_one_that_was_ju
     for secret in (typed, bad, fresh, api.org.tool_secret, api.org.webhook_secret):
         assert secret not in later + log
         assert not [answer for answer in shown if secret in answer.text]
+
+
+async def test_an_api_key_of_elevenlabs_is_kept_once_it_is_taken_there(settings: Settings, twin: Twin) -> None:
+    async with running_api(settings.model_copy(update={"elevenlabs_url": twin.url})) as api:
+        browser, keep = await signed_in(api, "owner"), "/settings/secrets/api-key"
+        refused = await browser.post(keep, data={"api_key": "not-a-key-of-theirs"})
+        assert "copy the key anew" in Page(refused.text).all("small", class_="why")[0]
+        assert None is await _workspace(api)
+        assert 303 == (await browser.post(keep, data={"api_key": f" {KEY}"})).status_code
+        assert (KEY, {}) == ((kept := await _workspace(api)).api_key, kept.set_up)
+        page = (await browser.get("/settings/secrets")).text
+        assert ("Kept, sealed" in page, KEY in page) == (True, False)
+        set_up = {"webhook_id": "one that is in another workspace"}
+        await api.deps.database.write(workspaces.keep, api.deps.keys, api.org.id, "an older key", set_up, 1.0)
+        refused = await browser.post(keep, data={"api_key": KEY})
+        assert "another workspace" in Page(refused.text).all("small", class_="why")[0]
+        assert ("an older key", set_up) == ((kept := await _workspace(api)).api_key, kept.set_up)
 
 
 async def test_a_key_is_shown_once_works_at_once_and_is_closed_at_once(api: Api) -> None:
@@ -319,6 +338,10 @@ async def test_an_auditor_reads_every_section_and_is_offered_no_change(api: Api)
 
 async def _organization(api: Api) -> Organization:
     return await api.deps.database.read(organizations.get, api.org.id)
+
+
+async def _workspace(api: Api) -> Any:
+    return await api.deps.database.read(workspaces.get, api.deps.keys, api.org.id)
 
 
 async def _secrets(api: Api) -> list[organizations.Secret]:

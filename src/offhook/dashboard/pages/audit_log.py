@@ -8,11 +8,13 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
+from offhook.dashboard.pages.settings.section import tabs
 from offhook.dashboard.shell import page, zone_of
 from offhook.dashboard.visitors import Visit
 from offhook.store import audit, users
 from offhook.store.audit import ACTIONS, Wanted
 
+URL = "/settings/audit"
 _ON_A_PAGE = 100
 
 
@@ -28,6 +30,8 @@ async def audit_log(visit: Visit) -> Response:
         rows=[(row, msgspec.json.decode(row.details) if row.details else {}) for row in rows[:_ON_A_PAGE]],
         older=_older(asked, rows[_ON_A_PAGE - 1].seq) if len(rows) > _ON_A_PAGE else None,
         asked=asked,
+        sections=tabs(visit),
+        here=URL,
         people=[("", "Everybody"), *((one.id, one.name) for one in await read(users.members, visit.org_id))],
         actions=ACTIONS,
     )
@@ -61,4 +65,4 @@ def _seq(typed: str) -> int | None:
 
 def _older(asked: QueryParams, seq: int) -> str:
     kept = [(name, value) for name, value in asked.multi_items() if name != "before"]
-    return "/settings/audit?" + urlencode([*kept, ("before", seq)])
+    return f"{URL}?" + urlencode([*kept, ("before", seq)])

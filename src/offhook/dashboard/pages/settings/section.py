@@ -61,9 +61,14 @@ async def show(
     viewer = visit.viewer
     return await page(
         visit, f"settings/{template}", status=status, flash=flash, here=url,
-        sections=[one for one in SECTIONS if viewer.may(one.right)],
+        sections=tabs(visit),
         may_change=viewer.may("operate"), is_owner=viewer.may("own"), **facts,
     )  # fmt: skip
+
+
+def tabs(visit: Visit) -> list[Section]:
+    """The sections that the viewer's role opens."""
+    return [one for one in SECTIONS if visit.viewer.may(one.right)]
 
 
 def done(url: str, word: str) -> Response:
