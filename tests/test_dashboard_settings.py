@@ -1,5 +1,6 @@
 """Settings: what an organisation decides and who may get in, as people change it on pages, on both databases."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -195,6 +196,15 @@ async def test_a_replaced_secret_is_accepted_until_it_is_removed_and_the_last_on
     assert [1, 1] == [len(await _logged(api, action)) for action in ("secret_rotated", "secret_removed")]
 
 
+async def test_of_two_who_remove_the_last_two_secrets_at_once_one_is_refused(api: Api) -> None:
+    browser = await signed_in(api, "owner")
+    await browser.post("/settings/secrets/tool", data={"value": "", "overlap": "removed"})
+    ids = [one.id for one in await _secrets(api) if one.kind == "tool"]
+    answers = await asyncio.gather(*(browser.post(f"/settings/secrets/{id}/remove") for id in ids))
+    assert [303, 409] == sorted(answer.status_code for answer in answers)
+    assert 1 == len([one for one in await _secrets(api) if one.kind == "tool"])
+
+
 async def test_when_an_older_secret_was_used_last_is_on_the_page(api: Api) -> None:
     browser = await signed_in(api, "owner")
     await browser.post("/settings/secrets/webhook", data={"value": "wsec_" + "1" * 64, "overlap": "week"})
@@ -315,6 +325,14 @@ async def test_nothing_of_another_organisation_can_be_read_or_changed(api: Api) 
         assert 404 == (await browser.post(path, data={"role": "owner", "name": "x"})).status_code, path
     assert 404 == (await browser.get(f"/settings/people/{row.id}")).status_code
     assert "Theirs" not in (await browser.get("/settings/people")).text
+
+
+async def test_a_manager_is_told_what_only_owners_change(api: Api) -> None:
+    browser = await signed_in(api, "manager")
+    for section, is_theirs in (("", True), ("/secrets", False), ("/users", False), ("/keys", False)):
+        page = Page((await browser.get(f"/settings{section}")).text)
+        assert is_theirs != ("Owners change it." in page.text), section
+        assert is_theirs == bool(page.all("button", class_="primary")), section
 
 
 async def test_an_auditor_reads_every_section_and_is_offered_no_change(api: Api) -> None:

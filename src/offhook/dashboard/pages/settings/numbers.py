@@ -7,6 +7,7 @@ from offhook.dashboard.pages.settings.filled import Filled, optional, read_fille
 from offhook.dashboard.pages.settings.section import changed, done, noted, show
 from offhook.dashboard.visitors import Visit
 from offhook.errors import Conflict, NotFound
+from offhook.phone import country_of
 from offhook.store import organizations
 from offhook.typed import a_name, a_number
 
@@ -56,6 +57,7 @@ def _remove(tx: sa.Connection, org_id: str, number: str) -> None:
 
 
 async def _show(visit: Visit, filled: Filled, *, status: int = 200) -> Response:
-    rows = await visit.deps.database.read(organizations.numbers_of, visit.org_id)
+    known = await visit.deps.database.read(organizations.numbers_of, visit.org_id)
+    rows = [(row, country_of(row.number)) for row in known]
     country = visit.deps.directory.country_of(visit.org_id)
     return await show(visit, _URL, "numbers.html", status=status, rows=rows, filled=filled, country=country)

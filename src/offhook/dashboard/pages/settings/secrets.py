@@ -23,7 +23,7 @@ _HOUR_S = 3600.0
 
 #: How long the older ones go on being accepted: word, what it says, seconds (None: until somebody removes them).
 OVERLAPS: dict[str, tuple[str, float | None]] = {
-    "removed": ("until I remove it", None),
+    "removed": ("until they are removed", None),
     "day": ("for another 24 hours", 24 * _HOUR_S),
     "week": ("for another 7 days", 168 * _HOUR_S),
     "none": ("no more: it leaked", 0.0),

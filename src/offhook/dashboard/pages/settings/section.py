@@ -23,6 +23,7 @@ class Section(NamedTuple):
     url: str
     name: str
     right: Right = "inspect"
+    change: Right = "operate"
 
 
 SECTIONS = (
@@ -32,9 +33,9 @@ SECTIONS = (
     Section("/settings/numbers", "Numbers"),
     Section("/settings/agents", "Agents"),
     Section("/settings/texts", "Missed calls"),
-    Section("/settings/secrets", "Secrets"),
-    Section("/settings/users", "Users"),
-    Section("/settings/keys", "API keys"),
+    Section("/settings/secrets", "Secrets", change="own"),
+    Section("/settings/users", "Users", change="own"),
+    Section("/settings/keys", "API keys", change="own"),
     Section("/settings/audit", "Audit log", "audit"),
 )
 
@@ -54,7 +55,8 @@ DONE: Mapping[str, str] = {
 async def show(
     visit: Visit, url: str, template: str, /, *, status: int = 200, flash: Flash | None = None, **facts: Any
 ) -> Response:
-    """The section at *url*; its template has `sections`, `here`, `may_change`, `is_owner` beside *facts*."""
+    """The section at *url*; its template has `sections`, `here`, `may_change`, `changed_by` beside *facts*."""
+    change = next(one.change for one in SECTIONS if one.url == url)
     word = visit.request.query_params.get("done", "")
     if flash is None and word in DONE and visit.request.method == "GET":
         flash = Flash(DONE[word])
@@ -62,7 +64,7 @@ async def show(
     return await page(
         visit, f"settings/{template}", status=status, flash=flash, here=url,
         sections=tabs(visit),
-        may_change=viewer.may("operate"), is_owner=viewer.may("own"), **facts,
+        may_change=viewer.may(change), changed_by="Owners" if change == "own" else "Owners and managers", **facts,
     )  # fmt: skip
 
 
