@@ -13,6 +13,8 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from tests.services import Server
+
 _FLAGS = (
     "--no-sandbox",  # tests may run as root
     "--disable-gpu",
@@ -43,6 +45,8 @@ def a_browser(executable: Path) -> Iterator[Browser]:
 
 class Visitor:
     """Somebody who is signed in, with one window; what their browser complains of is collected."""
+
+    server: Server  #: which they visit
 
     def __init__(self, browser: Browser, base_url: str, token: str) -> None:
         self._browser = browser

@@ -3,19 +3,25 @@
 A page that is added belongs into PAGES; what a page can do has a test of its own here.
 """
 
+import base64
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import expect
 
 from offhook.credentials import hash_of
+from offhook.events import call_id
+from offhook.simulator.speech import clips, index
 from offhook.store import sessions, users
 from tests.beside import an_organization, beside
 from tests.browser import PHONE, WIDE, Visitor, a_browser, chromium, sideways_px, violations
 from tests.conftest import _absent
+from tests.payloads import BOOKING, payload
 from tests.services import Server, eventually
 
 _TOKEN = "a token that only this module knows"
@@ -39,7 +45,9 @@ def visit(standing_server: Callable[[str], Server]) -> Iterator[Visitor]:
     eventually(lambda: server.get("/api/calls/history").json()["total"] == _CALLS, within_s=20)
     eventually(lambda: server.get("/api/events", status="pending").json()["total"] == 0, within_s=20)
     with a_browser(executable) as browser:
-        yield Visitor(browser, server.base_url, _TOKEN)
+        visitor = Visitor(browser, server.base_url, _TOKEN)
+        visitor.server = server
+        yield visitor
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +178,34 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(visit: Visitor, scheme: 
             page = open_page(path.format(**places))
             assert (path, []) == (path, violations(page, only_colours=scheme == "dark"))
             assert sideways_px(page) <= 0, path
+
+
+def test_a_call_appears_on_an_open_page_within_two_seconds_of_its_webhook(visit: Visitor) -> None:
+    page = visit("/calls")
+    expect(page.locator("[data-lamp]")).to_have_text("Live")
+    page.evaluate("window.same = 1")
+    begun = time.monotonic()
+    _deliver(visit.server, BOOKING, ("data.metadata.start_time_unix_secs", int(time.time()) - 60))
+    expect(page.locator(f"#call-{call_id(visit.server.org_id, 'conv_live')}")).to_be_visible()
+    assert time.monotonic() - begun < 2
+    assert 1 == page.evaluate("window.same")
+
+
+def test_blocks_become_a_waveform_when_the_recording_comes(visit: Visitor) -> None:
+    page = visit(f"/calls/{call_id(visit.server.org_id, 'conv_live')}")
+    expect(page.locator("[data-lamp]")).to_have_text("Live")
+    expect(page.locator(".player [data-play]")).to_have_count(0)
+    page.evaluate("window.same = 1")
+    mp3 = b"".join(clips(min(index())))
+    _deliver(visit.server, "post_call_audio", ("data.full_audio", base64.b64encode(mp3).decode()))
+    expect(page.locator("call-player[data-peaks]:not([data-peaks=''])")).to_have_count(1, timeout=8000)
+    expect(page.locator(".player [data-play]")).to_be_visible()
+    assert 1 == page.evaluate("window.same")
+
+
+def _deliver(server: Server, fixture: str, *changes: tuple[str, Any]) -> None:
+    content = payload(fixture, ("data.conversation_id", "conv_live"), ("event_timestamp", int(time.time())), *changes)
+    assert 200 == server.deliver(json.dumps(content).encode()).status_code
 
 
 def _call(visit: Visitor, view: str = "") -> str:

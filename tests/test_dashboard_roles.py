@@ -52,6 +52,8 @@ def _closed() -> list[Page]:
 
 
 async def _visit(browser: httpx.AsyncClient, page: Page) -> httpx.Response:
+    if page.path == "/live":  # its answer has no end, but its head says all that is asked here
+        return await browser.head("/live")
     return await browser.request(page.method, _address(page))
 
 

@@ -53,6 +53,12 @@ class NoReconcile:
     go_round = None
 
 
+class NoWaveforms:
+    """Of recordings."""
+
+    draw = None
+
+
 class NoGuardian:
     """To look and to tell."""
 
@@ -102,7 +108,9 @@ class House:
         await self.wish(wish)
 
     def ledger(self) -> Ledger:
-        texts = kinds(cast(Any, NoFetching), self.messages, cast(Any, NoGuardian), cast(Any, NoReconcile))
+        texts = kinds(
+            cast(Any, NoFetching), self.messages, cast(Any, NoGuardian), cast(Any, NoReconcile), cast(Any, NoWaveforms)
+        )
         del texts["guard"], texts["reconcile"]
         return Ledger(self.deps.database, texts, lambda: self.now)
 

@@ -43,6 +43,7 @@ from offhook.store.engine import open_database
 from offhook.streaks import Streaks
 from offhook.tools import Tools
 from offhook.voice.parts import Folders
+from offhook.waveforms import Waveforms
 from offhook.webhooks.arrival import UnprovenQuota
 from offhook.webhooks.filings import Filings
 from offhook.webhooks.greeting import PersonalizationDoor
@@ -186,6 +187,7 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
     )
     messages = Messages(database, directory, provider_named(settings.sms), now, public_url=settings.public_url)
     reconcile = Reconcile(settings, database, keys, directory, inbox, now)
+    waveforms = Waveforms(database, settings.recordings_dir, now)
     streaks = Streaks()
     sign_ins = SignIns(database, settings, now)
     lookout = Lookout(
@@ -214,10 +216,13 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
         tools=Tools(database, directory, contexts, messages, inbox, now=now),
         projector=Projector(database, keys, directory, contexts, folders, now),
         messages=messages,
-        ledger=Ledger(database, kinds(fetching, messages, guardian, reconcile), now, is_alone=settings.is_sqlite),
+        ledger=Ledger(
+            database, kinds(fetching, messages, guardian, reconcile, waveforms), now, is_alone=settings.is_sqlite
+        ),
         guardian=guardian,
         refusals=Refusals(),
         streaks=streaks,
         sign_ins=sign_ins,
         joining=Joining(database, keys, sign_ins, now),
+        stopping=asyncio.Event(),
     )

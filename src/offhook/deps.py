@@ -1,5 +1,6 @@
 """What the sockets stand on: one of each, made by `app.py`, reached from a request as `request.app.state.deps`."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,3 +47,4 @@ class Deps:
     streaks: Streaks
     sign_ins: SignIns
     joining: Joining
+    stopping: asyncio.Event  #: set when the server is told to stop: answers without an end come to theirs

@@ -11,11 +11,15 @@ from offhook.ledger import Kind
 from offhook.messages import Messages
 from offhook.reconcile import rounds
 from offhook.reconcile.rounds import Reconcile
+from offhook.waveforms import WITHIN_S as WAVEFORM_S
+from offhook.waveforms import Waveforms
 
 _TEXT_S = 60.0  #: one attempt; a provider is given 15 s for each of its requests
 
 
-def kinds(fetching: Fetching, messages: Messages, guardian: Guardian, reconcile: Reconcile) -> dict[str, Kind]:
+def kinds(
+    fetching: Fetching, messages: Messages, guardian: Guardian, reconcile: Reconcile, waveforms: Waveforms
+) -> dict[str, Kind]:
     """By the name that rows of store.tables.effects bear; a row whose kind is not here waits for an offhook that knows it."""
     return {
         ALERT: Kind(guardian.tell, within_s=ALERT_WITHIN_S + 10, hands=1),
@@ -24,4 +28,5 @@ def kinds(fetching: Fetching, messages: Messages, guardian: Guardian, reconcile:
         "missed_call_text": Kind(messages.text_missed_call, within_s=_TEXT_S, on_dead=messages.give_up),
         "reconcile": Kind(reconcile.go_round, every_s=rounds.EVERY_S, jitter=rounds.JITTER, within_s=rounds.WITHIN_S),
         "text": Kind(messages.send_now, within_s=_TEXT_S, on_dead=messages.give_up),
+        "waveform": Kind(waveforms.draw, attempts=3, within_s=WAVEFORM_S, hands=1),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from offhook.store.effects import Wish
 from offhook.store.follow_ups import Waiting
+from offhook.voice import loudness
 
 MISSED = frozenset({"busy", "no-answer", "failed"})
 
@@ -44,3 +45,10 @@ def fetch_recording(call: Mapping[str, Any], *, event_id: str, key: str) -> Wish
     """*event_id* is the event that says where the recording is: its body is sealed, this row is not."""
     of_call = {"org_id": call["org_id"], "call_id": call["id"]}
     return Wish(kind="fetch_recording", key=key, payload={"event": event_id}, **of_call)
+
+
+def draw_waveform(call: Mapping[str, Any], recording_id: str) -> Wish:
+    """Once for each recording, and again when it is counted in another way."""
+    of_call = {"org_id": call["org_id"], "call_id": call["id"]}
+    key = f"{recording_id} {loudness.VERSION}"
+    return Wish(kind="waveform", key=key, payload={"recording": recording_id}, **of_call)

@@ -80,7 +80,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bo
                 timeout_graceful_shutdown=_DRAIN_S,
             )
         )
-        _on_signal(server.stop)
+        _on_signal(lambda: _stop(server, deps))
         _leave_garbage_to_requests()
         host, port = listener.getsockname()[:2] if listener.family != socket.AF_UNIX else ("unix", 0)
         log.info("server.ready", host=host, port=port, database=deps.database.name)
@@ -89,6 +89,11 @@ async def _serve(settings: Settings, listener: socket.socket, *, with_worker: bo
         invitation.cancel()
         await filings.finish()
     log.info("server.stopped")
+
+
+def _stop(server: "_Server", deps: Deps) -> None:
+    deps.stopping.set()
+    server.stop()
 
 
 async def _invite_the_first(deps: Deps, here: str) -> None:

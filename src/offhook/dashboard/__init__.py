@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from offhook.dashboard import assets, shell
+from offhook.dashboard.live import Live
 from offhook.dashboard.pages import (
     account,
     audit_log,
@@ -27,6 +28,7 @@ from offhook.dashboard.pages import (
     follow_ups,
     health,
     joining,
+    listening,
     palette,
     signing_in,
 )
@@ -114,6 +116,7 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/contacts/{contact_id}/merge", contact_edits.merge, "work"),
     Page("POST", "/contacts/{contact_id}/erase", contact_edits.erase, "own"),
     Page("GET", "/search.json", palette.search, "look"),
+    Page("GET", "/live", listening.listen, "look", keeps_awake=False),
 )
 
 
@@ -124,6 +127,7 @@ def build(deps: Deps, address_of: Callable[[Request], str]) -> ASGIApp:
     app.router.redirect_slashes = False
     app.state.deps = deps
     app.state.address_of = address_of
+    app.state.live = Live(deps)
     return shell.with_headers(app)
 
 

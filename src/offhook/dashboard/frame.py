@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from offhook.dashboard.visitors import Visit
 from offhook.roles import Right
@@ -31,8 +32,7 @@ PLACES: dict[str, tuple[Place, ...]] = {
     ),
 }
 _ON_PHONES = frozenset({"/calls", "/follow-ups", "/contacts", "/health"})  #: beside "More", which has the rest
-#: Where the server tells of new calls; None while nothing listens there.
-LIVE_URL: str | None = None
+LIVE_PATH = "/live"  #: where the server tells of new calls
 
 
 class Pulse(NamedTuple):
@@ -54,7 +54,7 @@ class Frame:
     nav: tuple[tuple[str, tuple[Place, ...]], ...]  #: by heading; without what the viewer's role does not open
     pulse: Pulse
     follow_ups: int  #: open ones
-    live_url: str | None
+    live_url: str  #: for this organisation, from now on
     may_inspect: bool
 
     @property
@@ -88,14 +88,14 @@ async def frame_of(visit: Visit) -> Frame | None:
         orgs=viewer.orgs,
         user_name=viewer.name or viewer.email,
         nav=nav,
-        pulse=_pulse(facts),
+        pulse=pulse_of(facts),
         follow_ups=facts.open_follow_ups,
-        live_url=LIVE_URL,
+        live_url=f"{LIVE_PATH}?{urlencode({'org': viewer.org_id, 'after': f'{visit.deps.now():.6f}'})}",
         may_inspect=viewer.may("inspect"),
     )
 
 
-def _pulse(facts: pulses.Pulse) -> Pulse:
+def pulse_of(facts: pulses.Pulse) -> Pulse:
     at = facts.last_delivery_at
     if facts.findings:
         worst = facts.findings[0]

@@ -75,9 +75,10 @@ def render(
     return HTMLResponse(_templates().get_template(template).render(_around(visit, frame) | facts), status)
 
 
-def fragment(visit: Visit, template: str, /, **facts: Any) -> str:
-    """A piece of a page, such as the row of a call that `/live` sends."""
-    return _templates().get_template(template).render(_around(visit, None) | facts)
+def fragment(deps: Deps, org_id: str, template: str, /, **facts: Any) -> str:
+    """A piece of a page that is the same for everybody in the organisation, such as the row of a call that `/live` sends."""
+    around = {"now": deps.now(), "zone": _zone_in(deps, org_id)}
+    return _templates().get_template(template).render(around | facts)
 
 
 def _around(visit: Visit, frame: Frame | None) -> dict[str, Any]:
@@ -95,7 +96,11 @@ def _around(visit: Visit, frame: Frame | None) -> dict[str, Any]:
 
 def zone_of(visit: Visit) -> ZoneInfo:
     """The time zone of the organisation that is looked at; UTC for strangers."""
-    organization = visit.deps.directory.organization(visit.found.org_id) if visit.found else None
+    return _zone_in(visit.deps, visit.found.org_id if visit.found else "")
+
+
+def _zone_in(deps: Deps, org_id: str) -> ZoneInfo:
+    organization = deps.directory.organization(org_id) if org_id else None
     return phrases.zone_named(organization.timezone if organization else "UTC")
 
 

@@ -158,10 +158,15 @@ def _rows(conversation: Conversation, folded: Folded) -> dict[str, Any]:
         "recordings": [{**msgspec.structs.asdict(recording), **of_call} for recording in folded.recordings],
         "person": person,
         "waiting": followups.to_answer(folded.call, folded.number),
-        "wishes": [*followups.after_call(folded.call), *_fetches(folded)],
+        "wishes": [*followups.after_call(folded.call), *_fetches(folded), *_waveforms(folded)],
     }
 
 
 def _fetches(folded: Folded) -> list[Wish]:
     call = folded.call
     return [followups.fetch_recording(call, event_id=one.event_id, key=one.key) for one in folded.to_fetch]
+
+
+def _waveforms(folded: Folded) -> list[Wish]:
+    ready = [one.id for one in folded.recordings if one.state == "ready"]
+    return [followups.draw_waveform(folded.call, recording_id) for recording_id in ready]

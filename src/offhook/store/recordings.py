@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from offhook.events import RecordingState
+from offhook.store.database import upsert
 from offhook.store.tables import recording_peaks, recordings
 
 UNDECODABLE: RecordingState = "undecodable"  #: the file holds the text as it came: there is nothing to play
@@ -37,6 +38,43 @@ def peaks(tx: sa.Connection, recording_id: str) -> bytes:
     """How loud it is, moment by moment (0-255); nothing while nobody has looked, or where it cannot be decoded."""
     known = sa.select(recording_peaks.c.peaks).where(recording_peaks.c.recording_id == recording_id)
     return bytes(tx.execute(known).scalar() or b"")
+
+
+def find(tx: sa.Connection, recording_id: str) -> sa.Row[Any] | None:
+    return tx.execute(sa.select(recordings).where(recordings.c.id == recording_id)).one_or_none()
+
+
+def has_peaks(tx: sa.Connection, recording_id: str, version: int) -> bool:
+    """Whether somebody has looked, in that way; also at what could not be decoded."""
+    its = recording_peaks.c.recording_id == recording_id, recording_peaks.c.version == version
+    return tx.execute(sa.select(recording_peaks.c.version).where(*its)).first() is not None
+
+
+def keep_peaks(
+    tx: sa.Connection,
+    recording_id: str,
+    *,
+    version: int,
+    peaks: bytes | None,
+    duration_s: float | None,
+    failure: str | None,
+    now: float,
+) -> None:
+    """What was found of it, unless the recording has been erased meanwhile."""
+    its = sa.select(recordings.c.id).where(recordings.c.id == recording_id)
+    if tx.dialect.name == "postgresql":
+        its = its.with_for_update(key_share=True)
+    if tx.execute(its).first() is None:
+        return
+    found = {"version": version, "peaks": peaks, "duration_s": duration_s, "failure": failure, "created_at": now}
+    upsert(tx, recording_peaks, [{"recording_id": recording_id, **found}])
+
+
+def erase(tx: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
+    """Those rows of recordings, and what was drawn of them."""
+    ids = sa.select(recordings.c.id).where(*which)
+    tx.execute(recording_peaks.delete().where(recording_peaks.c.recording_id.in_(ids)))
+    tx.execute(recordings.delete().where(*which))
 
 
 def files_among(tx: sa.Connection, names: Sequence[str]) -> set[str]:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from offhook.events import ASIDES, note_id
 from offhook.store import events as event_rows
 from offhook.store import projections
+from offhook.store import recordings as recording_rows
 from offhook.store.projections import Aside, Projection
 from offhook.store.tables import (
     callbacks,
@@ -108,7 +109,7 @@ def _write(tx: sa.Connection, refold: Refold, now: float) -> set[str]:
 
 def _prune(tx: sa.Connection, one: Projection) -> None:
     made = [row["id"] for row in one.recordings]
-    tx.execute(recordings.delete().where(recordings.c.call_id == one.call_id, recordings.c.id.not_in(made)))
+    recording_rows.erase(tx, recordings.c.call_id == one.call_id, recordings.c.id.not_in(made))
     if one.note is None:
         tx.execute(notes.delete().where(notes.c.id == note_id(one.call_id, NOTE_TYPE)))
 

@@ -1,28 +1,61 @@
-// Server-sent events of <html data-live="/live">. The browser reconnects by itself and says with Last-Event-ID what it saw last.
+// Server-sent events of <html data-live="/live?...">. After a reconnect the browser says with Last-Event-ID what it saw last.
 //
-//   event: call        data: {"id": "<call id>", "html": "<li class=row id=call-...>"}   a call is new, or has changed
-//   event: recording   data: {"id": "<call id>"}                                         its audio or waveform came
-//   event: count       data: {"follow_ups": 4}                                           the number beside Follow-ups
+//   event: call        data: {"id", "html": "<li class=row id=call-...>", "at", "status", "news"}   new, or changed
+//   event: recording   data: {"id": "<call id>"}                                   its audio or waveform came
+//   event: count       data: {"follow_ups": 4}                                     the number beside Follow-ups
+//   event: pulse       data: {"html"}                                              whether calls are arriving
+//   event: over        data: {}                            the session, its role or its organisation is another now
 //
-// The HTML is rendered by the server from the same template as the list, so what callers said is escaped there.
+// The HTML is rendered by the server from the same templates as the page, so what callers said is escaped there.
 import { $, $$, fetched, replace, toast } from "./dom.js";
 import { tick } from "./time.js";
 
+const AGAIN_MS = 5000;
+const SOON_MS = 300;
+const LONG_ENDED = 900;
 const HANDLERS = {
-  call: ({ id, html }) => showCall(id, html),
+  call: showCall,
   recording: ({ id }) => refreshCall(id),
   count: ({ follow_ups }) => $$("[data-count=follow-ups]").forEach((one) => showCount(one, follow_ups)),
+  pulse: ({ html }) => $$("[data-pulse]").forEach((one) => showPulse(one, html)),
+  over: () => close("Reload to go on"),
 };
+const told = new Set();
+let stream, seen, again;
+let isOver = false;
 
 export function startLive() {
-  const url = document.documentElement.dataset.live;
-  if (!url) return;
-  const stream = new EventSource(url);
+  if (!document.documentElement.dataset.live) return;
+  open();
+  addEventListener("pagehide", () => stream?.close());
+  addEventListener("pageshow", (event) => event.persisted && open());
+  // A browser has six connections to a server: tabs that nobody sees must not hold them.
+  document.addEventListener("visibilitychange", () => (document.hidden ? stream?.close() : open()));
+}
+
+function open() {
+  clearTimeout(again);
+  stream?.close();
+  if (isOver || document.hidden) return;
+  const url = new URL(document.documentElement.dataset.live, location.href);
+  if (seen) url.searchParams.set("after", seen);
+  stream = new EventSource(url);
   stream.onopen = () => lamp("Live", true);
-  stream.onerror = () => lamp("Reconnecting", false);
+  stream.onerror = () => {
+    lamp("Reconnecting", false);
+    if (stream.readyState === EventSource.CLOSED) again = setTimeout(open, AGAIN_MS); // refused: it does not try again by itself
+  };
   for (const [name, handle] of Object.entries(HANDLERS))
-    stream.addEventListener(name, (event) => handle(JSON.parse(event.data)));
-  addEventListener("pagehide", () => stream.close());
+    stream.addEventListener(name, (event) => {
+      seen = event.lastEventId || seen;
+      handle(JSON.parse(event.data));
+    });
+}
+
+function close(words) {
+  isOver = true;
+  stream.close();
+  lamp(words, false);
 }
 
 function lamp(words, isOn) {
@@ -32,34 +65,66 @@ function lamp(words, isOn) {
   }
 }
 
-function showCall(id, html) {
+function showCall({ id, html, at, status, news }) {
   if (refreshCall(id)) return;
   const row = fragment(html);
   const known = document.getElementById(row.id);
-  if (known) return known.replaceWith(row);
-  const list = $("[data-live-list] ol");
-  const isFirstPage = $("[data-live-list]") && !location.search;
-  if (isFirstPage && list) {
+  if (known) {
+    known.replaceWith(row);
+    tick(row);
+  } else if ($("[data-live-list]") && !location.search) addRow(row, at);
+  else if (news && status !== "in-progress" && !told.has(id)) {
+    told.add(id);
+    toast("A call has just ended", { label: "Show", run: () => location.assign(`/calls/${id}`) });
+  }
+}
+
+/** On top of today's calls; what belongs elsewhere is put there by the server. */
+function addRow(row, at) {
+  const list = $("[data-live-list] [data-keys-list]");
+  if (!list) return location.reload(); // the first call of all
+  const newest = $("time", list);
+  const isToday = list.previousElementSibling?.firstChild?.textContent.trim() === "Today";
+  if (isToday && new Date(newest?.dateTime) <= at * 1000 && Date.now() / 1000 - at < LONG_ENDED) {
     list.prepend(row);
+    const count = $("span", list.previousElementSibling);
+    if (count) count.textContent = `${list.children.length} calls`;
     tick(row);
     row.classList.add("new");
-  } else if (isFirstPage) location.reload(); // the first call of all
-  else toast("A call has just ended", { label: "Show", run: () => location.assign(`/calls/${id}`) });
+  } else refreshList();
+}
+
+let isListDue = false;
+function refreshList() {
+  if (isListDue) return;
+  isListDue = true;
+  setTimeout(() => {
+    isListDue = false;
+    if (location.search) return;
+    fetched(location.href)
+      .then((page) => replace("#results", page))
+      .catch(() => {});
+  }, SOON_MS);
 }
 
 /** On the page of this very call: fetch it, and swap what may have come. */
+let isCallDue = false;
 function refreshCall(id) {
   if ($("[data-call]")?.dataset.call !== id) return false;
-  fetched(location.pathname)
-    .then((page) => {
-      const isPlaying = $("call-player")?.audio && !$("call-player").audio.paused;
-      for (const part of $$("[data-live-part]")) {
-        const selector = `#${part.id}`;
-        if (!(isPlaying && part.contains($("call-player"))) && !part.contains(document.activeElement)) replace(selector, page);
-      }
-    })
-    .catch(() => {});
+  if (isCallDue) return true;
+  isCallDue = true;
+  setTimeout(() => {
+    isCallDue = false;
+    fetched(location.pathname).then(swapParts).catch(() => {});
+  }, SOON_MS);
   return true;
+}
+
+function swapParts(page) {
+  const player = $("call-player");
+  const isPlaying = player?.audio && !player.audio.paused;
+  for (const part of $$("[data-live-part]"))
+    if (!(isPlaying && part.contains(player)) && !part.contains(document.activeElement)) replace(`#${part.id}`, page);
 }
 
 function fragment(html) {
@@ -71,4 +136,11 @@ function fragment(html) {
 function showCount(one, number) {
   $("[data-number]", one).textContent = number;
   one.hidden = !number;
+}
+
+function showPulse(one, html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  one.replaceChildren(template.content);
+  tick(one);
 }
