@@ -31,7 +31,7 @@ async def _drawn(api: Api, content: bytes, *command: str) -> Outcome:
     await api.add_recording(_CALL, content)
     deps = api.deps
     given = {"command": lambda path: command} if command else {}
-    drawer = Waveforms(deps.database, deps.settings.recordings_dir, deps.now, **given)  # type: ignore[arg-type]
+    drawer = Waveforms(deps.database, deps.settings.recordings_dir, deps.now, **given)
     return await drawer.draw(_effect(recording_row(api.org.id, _CALL, content)["id"]))
 
 

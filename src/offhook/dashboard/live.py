@@ -145,7 +145,7 @@ class Live:
         return await self._told(org_id, changes.changes, changes, known_until=since)
 
     async def _look(self, since: dict[str, float]) -> dict[str, Changes]:
-        return await self._deps.database.read(live.look, since)
+        return await self._deps.database.read(live.look, since, self._deps.now())
 
     async def _look_on(self) -> None:
         stopping = asyncio.create_task(self._deps.stopping.wait())
@@ -237,5 +237,5 @@ def _may_go_on(viewer: Viewer, now: Standing | None) -> bool:
 
 
 def _message(event: str, facts: dict[str, Any], at: float | None = None) -> bytes:
-    id = b"" if at is None else f"id: {at:.6f}\n".encode()
+    id = b"" if at is None else f"id: {at!r}\n".encode()
     return b"%bevent: %b\ndata: %b\n\n" % (id, event.encode(), msgspec.json.encode(facts))

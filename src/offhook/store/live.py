@@ -41,9 +41,9 @@ class Standing(NamedTuple):
     roles: dict[str, Role]  #: by organisation
 
 
-def look(tx: sa.Connection, since: Mapping[str, float]) -> dict[str, Changes]:
+def look(tx: sa.Connection, since: Mapping[str, float], now: float) -> dict[str, Changes]:
     """By organisation, what changed after that time (unix)."""
-    return {org_id: Changes(_changes(tx, org_id, at), pulse.take(tx, org_id)) for org_id, at in since.items()}
+    return {org_id: Changes(_changes(tx, org_id, at), pulse.take(tx, org_id, now)) for org_id, at in since.items()}
 
 
 def standing(tx: sa.Connection, token_hashes: Collection[str], now: float) -> dict[str, Standing]:
