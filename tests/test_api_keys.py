@@ -86,7 +86,7 @@ async def test_while_the_database_is_silent_an_unknown_key_is_told_to_come_back(
 
 
 async def test_an_unknown_address_is_a_404_in_the_envelope(api: Api) -> None:
-    for path in ("/", "/api", "/api/nothing", "/api/calls", "/api/calls/history/", "/docs", "/api//calls"):
+    for path in ("/api", "/api/nothing", "/api/calls", "/api/calls/history/", "/api//calls"):
         answer = await api.get(path)
         envelope = {"error": "Not Found.", "success": False, "code": "not_found"}
         assert (404, envelope) == (answer.status_code, answer.json())

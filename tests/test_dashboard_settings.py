@@ -4,6 +4,8 @@ import asyncio
 import re
 from typing import Any
 
+import pytest
+
 from offhook.settings import Settings
 from offhook.store import organizations, staff, users, workspaces
 from offhook.store.audit import Wanted
@@ -14,6 +16,7 @@ from tests.pages import Page
 from tests.people import add_user, signed_in, stranger
 from tests.twins import KEY, Twin
 
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  #: what no query decides
 HOSTILE = "<script>alert(1)</script>\"'--><img src=x onerror=alert(1)> {{ 7*7 }} &amp;"
 _SECTIONS = ("", "/hours", "/people", "/numbers", "/agents", "/texts", "/secrets", "/users", "/keys")
 
@@ -31,6 +34,7 @@ async def test_an_organisation_gets_another_name_zone_and_country_and_the_log_sa
     assert "Acme Corp → Acme & Sons" in entry.details
 
 
+@on_sqlite
 async def test_what_cannot_be_used_is_said_beside_its_field_and_what_was_typed_stays(api: Api) -> None:
     browser = await signed_in(api, "owner")
     answer = await browser.post("/settings", data={"name": "Kept", "timezone": "Toronto!", "country": "Canada"})
@@ -68,6 +72,7 @@ async def test_hours_and_holidays_are_typed_by_the_day(api: Api) -> None:
     assert {"mon", "sat"} == set((await _organization(api)).rules.business_hours)
 
 
+@on_sqlite
 async def test_hours_say_whether_somebody_is_there_now(api: Api) -> None:
     browser = await signed_in(api, "manager")
     for hours, said in (("00:00-24:00", "Open now"), ("", "Closed now")):
@@ -168,6 +173,7 @@ async def test_the_missed_call_message_is_previewed_as_it_would_be_sent_and_only
     assert '"quiet-hours":"nothing → 21:00-08:00"' in entry.details
 
 
+@on_sqlite
 async def test_rules_for_texts_that_cannot_be_are_refused_beside_their_field(api: Api) -> None:
     browser = await signed_in(api, "owner")
     wrong = {"missed-call-message": "", "quiet-hours": "late", "texts-per-call": "-1", "text-countries": "CA, Mars"}
@@ -287,7 +293,13 @@ async def test_somebody_is_invited_by_a_link_that_is_shown_once(api: Api) -> Non
     assert (303, 200) == (joined.status_code, (await guest.get("/settings/people")).status_code)
     known = await browser.post("/settings/users", data={"email": "sam@acme.example", "role": "agent"})
     assert "is a member already" in Page(known.text).all("small", class_="why")[0]
-    await browser.post("/settings/users", data={"email": "lee@acme.example", "role": "agent"})
+    hostile = Page(
+        (await browser.post("/settings/users", data={"email": "<img/src=x>@acme.example", "role": "agent"})).text
+    )
+    assert ("The link for <img/src=x>@acme.example" in hostile.all("h2"), []) == (
+        True,
+        hostile.values("img", "src", src="x"),
+    )
     (withdrawal,) = re.findall(r"/settings/invitations/\w+/withdraw", (await browser.get("/settings/users")).text)
     assert [303, 404] == [(await browser.post(withdrawal)).status_code for _ in "ab"]
 
@@ -328,6 +340,7 @@ async def test_nothing_of_another_organisation_can_be_read_or_changed(api: Api) 
     assert "Theirs" not in (await browser.get("/settings/people")).text
 
 
+@on_sqlite
 async def test_a_manager_is_told_what_only_owners_change(api: Api) -> None:
     browser = await signed_in(api, "manager")
     for section, is_theirs in (("", True), ("/secrets", False), ("/users", False), ("/keys", False)):
@@ -336,6 +349,7 @@ async def test_a_manager_is_told_what_only_owners_change(api: Api) -> None:
         assert is_theirs == bool(page.all("button", class_="primary")), section
 
 
+@on_sqlite
 async def test_an_auditor_reads_every_section_and_is_offered_no_change(api: Api) -> None:
     browser = await signed_in(api, "auditor")
     await api.deps.database.write(staff.add, api.org.id, name=HOSTILE, number=None, now=1.0)
