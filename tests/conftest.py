@@ -142,12 +142,22 @@ def sqlite_url(data_dir: Path, _migrated_sqlite: Path) -> str:
     return f"sqlite:///{data_dir}/offhook.db"
 
 
+@pytest.fixture(scope="session")
+def _spare_postgresql() -> list[str]:
+    """Databases that a test has left as it found them."""
+    return []
+
+
 @pytest.fixture
-def postgresql_url(postgresql: Postgresql, _migrated_postgresql: str) -> Iterator[str]:
+def postgresql_url(postgresql: Postgresql, _migrated_postgresql: str, _spare_postgresql: list[str]) -> Iterator[str]:
     """A fresh, migrated PostgreSQL database."""
-    name = postgresql.create_database(template=_migrated_postgresql)
+    spare = _spare_postgresql
+    name = spare.pop() if spare else postgresql.create_database(template=_migrated_postgresql)
     yield postgresql.url(name)
-    postgresql.drop_database(name)
+    if postgresql.emptied(name, _migrated_postgresql):
+        spare.append(name)
+    else:
+        postgresql.drop_database(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
