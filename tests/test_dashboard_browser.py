@@ -27,8 +27,8 @@ from tests.services import Server, eventually
 _TOKEN = "a token that only this module knows"
 _CALLS = 9
 PAGES = (
-    "/calls", "/calls?q=nowhere", "{call}", "{missed}", "/account", "/nowhere", "/settings", "/settings/secrets",
-    "/settings/users",
+    "/calls", "/calls?q=nowhere", "{call}", "{missed}", "/follow-ups", "{waits}", "/contacts", "{contact}", "/account",
+    "/nowhere", "/settings", "/settings/secrets", "/settings/users",
 )  # fmt: skip
 
 
@@ -151,6 +151,31 @@ def test_the_theme_is_kept_and_comes_from_the_server(visit: Visitor) -> None:
     page.click(".side [data-theme-switch]")
 
 
+def test_done_hides_at_once_and_undo_restores(visit: Visitor) -> None:
+    page = visit("/follow-ups")
+    row = page.locator(".fu.cur")
+    waiting = page.locator(".fu").count()
+    page.keyboard.press("e")
+    expect(row).not_to_be_visible()
+    page.locator(".toast button").click()
+    expect(row).to_be_visible()
+    page.reload()
+    assert waiting == page.locator(".fu").count()
+
+
+def test_done_is_kept_when_the_page_is_left_and_s_opens_the_choice_of_times(visit: Visitor) -> None:
+    page = visit("/follow-ups")
+    waiting = page.locator(".fu").count()
+    page.keyboard.press("s")
+    expect(page.get_by_role("button", name="For an hour")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.locator("[data-key=e]").click()
+    visit("/calls")
+    eventually(lambda: visit("/follow-ups").locator(".fu").count() == waiting - 1)
+    visit("/follow-ups?view=done").get_by_role("button", name="Open again").click()
+    assert waiting == visit("/follow-ups").locator(".fu").count()
+
+
 def test_without_javascript_it_still_filters_and_reads(visit: Visitor) -> None:
     with visit.another_window(java_script_enabled=False) as open_page:
         missed = open_page("/calls?view=missed")
@@ -171,7 +196,8 @@ def test_paper_shows_the_words_and_not_the_chrome(visit: Visitor) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(visit: Visitor, scheme: str, size: dict[str, int]) -> None:
-    places = {"call": _call(visit), "missed": _call(visit, view="missed")}
+    places = {"call": _call(visit), "missed": _call(visit, view="missed"), "waits": _first(visit, "/follow-ups", ".fu a"),
+              "contact": _first(visit, "/contacts", ".pc a")}  # fmt: skip
     wishes = {"viewport": size, "color_scheme": scheme, "is_mobile": size is PHONE, "reduced_motion": "reduce"}
     with visit.another_window(**wishes) as open_page:
         for path in PAGES:
@@ -211,6 +237,10 @@ def _deliver(server: Server, fixture: str, *changes: tuple[str, Any]) -> None:
 def _call(visit: Visitor, view: str = "") -> str:
     page = visit(f"/calls?view={view}" if view else "/calls?outcome=answered")
     return page.locator(".row a").first.get_attribute("href") or ""
+
+
+def _first(visit: Visitor, path: str, link: str) -> str:
+    return visit(path).locator(link).first.get_attribute("href") or ""
 
 
 def _sign_in(tx: sa.Connection, org_id: str) -> None:
