@@ -81,7 +81,9 @@ class Aside(NamedTuple):
 
 def aside(tx: sa.Connection, org_id: str, call_ids: Collection[str]) -> Aside:
     open_ones = sa.select(follow_ups.c.call_id, follow_ups.c.kind).where(
-        follow_ups.c.org_id == org_id, follow_ups.c.call_id.in_(call_ids), follow_ups.c.status != "done"
+        follow_ups.c.call_id.in_(call_ids),
+        follow_ups.c.status != "done",
+        sa.func.lower(follow_ups.c.org_id) == org_id,  # lower: the index of calls is the one to use
     )
     waits: dict[str, set[str]] = {}
     for row in tx.execute(open_ones):

@@ -59,7 +59,8 @@ def _contact(tx: sa.Connection, org_id: str, contact_id: str | None) -> sa.Row[A
 
 
 def _open_follow_ups(tx: sa.Connection, org_id: str, call_id: str) -> Sequence[sa.Row[Any]]:
-    mine = follow_ups.c.org_id == org_id, follow_ups.c.call_id == call_id, follow_ups.c.status != "done"
+    its_org = sa.func.lower(follow_ups.c.org_id) == org_id  # lower: the index of calls is the one to use
+    mine = follow_ups.c.call_id == call_id, follow_ups.c.status != "done", its_org
     return tx.execute(sa.select(follow_ups).where(*mine).order_by(follow_ups.c.due_at)).all()
 
 

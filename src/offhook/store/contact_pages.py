@@ -97,7 +97,9 @@ def _of(
     tx: sa.Connection, columns: Any, table: sa.Table, at: sa.Column[float], org_id: str, contact_id: str,
     before: float, limit: int,
 ) -> Sequence[sa.Row[Any]]:  # fmt: skip
-    mine = table.c.org_id == org_id, table.c.contact_id == contact_id, at < before
+    # Calls have an index of both. Elsewhere that of the contact is the one to use, so none is looked for by organisation.
+    its_org = table.c.org_id if table is calls else sa.func.lower(table.c.org_id)
+    mine = its_org == org_id, table.c.contact_id == contact_id, at < before
     return tx.execute(sa.select(*columns).where(*mine).order_by(at.desc(), table.c.id.desc()).limit(limit)).all()
 
 
