@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import hypothesis
 import pytest
 import structlog
 
@@ -23,6 +24,9 @@ from offhook.store.engine import open_database
 from tests.beside import an_organization
 from tests.services import Missing, Postgresql, Redis, Server
 from tests.twins import Twin, served_twin
+
+hypothesis.settings.register_profile("offhook", deadline=None)  # a machine that is busy is no fault
+hypothesis.settings.load_profile("offhook")
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 _SERVERS = pytest.StashKey[list[Server]]()
