@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from offhook.errors import Mistake
+from offhook.formulas import neutral
 from offhook.phone import e164
 from offhook.store.contacts import Contact
 from offhook.store.imports import Person
 
 COLUMNS = ("phone", "first_name", "last_name", "email", "external_id")
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r]")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _LONGEST = {"first_name": 200, "last_name": 200, "external_id": 200, "email": 16_000, "phone": 4_000}
@@ -73,7 +73,7 @@ def cells_of(contact: Contact) -> list[str]:
         "; ".join(contact.emails),
         contact.external_id or "",
     )
-    return [f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells]
+    return [neutral(cell) for cell in cells]
 
 
 def _cell(column: str, cell: str, line: int) -> str:

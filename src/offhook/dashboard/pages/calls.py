@@ -76,7 +76,7 @@ class Found(NamedTuple):
 
 
 async def calls(visit: Visit) -> Response:
-    choice = _choice(visit.request.query_params)
+    choice = chosen(visit.request.query_params)
     zone, now = zone_of(visit), visit.deps.now()
     found = await visit.deps.database.read(_find, visit.org_id, choice, zone, now)
     if not found.has_any:
@@ -120,7 +120,7 @@ def _days(found: Found, choice: Choice, zone: ZoneInfo, now: float) -> Sequence[
     return by_day(found.rows, zone, now_day, begins_within=not choice.is_first_page, ends_within=found.has_more)
 
 
-def _choice(query: QueryParams) -> Choice:
+def chosen(query: QueryParams) -> Choice:
     def one_of(name: str, among: Any) -> str:
         value = query.get(name, "")
         return value if value in among else ""

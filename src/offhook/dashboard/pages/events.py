@@ -80,7 +80,7 @@ async def events(visit: Visit) -> Response:
     refused = visit.deps.refusals.concerning(
         visit.org_id, lambda claimed: visit.deps.directory.organization(claimed) is not None
     )
-    choice = _choice(visit.request.query_params)
+    choice = chosen(visit.request.query_params)
     wanted = choice.wanted(zone_of(visit))
     rows, has_any, today = await visit.deps.database.read(
         _find, visit.org_id, wanted, choice.after, visit.deps.now(), refused
@@ -143,7 +143,7 @@ def _options(choice: Choice) -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def _choice(query: QueryParams) -> Choice:
+def chosen(query: QueryParams) -> Choice:
     def one_of(name: str, among: Any) -> str:
         value = query.get(name, "")
         return value if value in among else ""

@@ -91,7 +91,7 @@ async def follow_up(visit: Visit) -> Response:
 
 async def show(visit: Visit, id: str | None, *, words: Words | None = None, status: int = 200) -> Response:
     """The queue, and beside it that follow-up; without one the first."""
-    view, after = _view(visit), _place(visit)
+    view, after = chosen_view(visit), _place(visit)
     read, now = visit.deps.database.read, visit.deps.now()
     asked: dict[str, Any] = {"user_id": visit.viewer.user_id, "now": now}
     rows = await read(follow_up_lists.page, visit.org_id, view, limit=PAGE_ROWS + 1, after=after, **asked)
@@ -216,7 +216,7 @@ def _canned(visit: Visit) -> list[str]:
             f"This is {visit.viewer.org_name}. How can we help?"]  # fmt: skip
 
 
-def _view(visit: Visit) -> View:
+def chosen_view(visit: Visit) -> View:
     asked = visit.request.query_params.get("view", "")
     return next((name for name in VIEWS if name == asked), "open")
 
