@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
 from offhook.store import audit, contacts
 from offhook.store.audit import Wanted
@@ -15,6 +16,7 @@ from tests.people import signed_in
 from tests.test_dashboard_calls import HOSTILE, add_follow_up
 
 MAYA = "+14165550142"
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  #: what no query decides
 
 
 async def test_people_are_found_by_name_number_and_email(api: Api) -> None:
@@ -61,6 +63,7 @@ async def test_the_timeline_has_calls_texts_notes_and_follow_ups(api: Api) -> No
         assert words in lines, words
 
 
+@on_sqlite
 async def test_the_preview_is_what_the_agent_is_told_when_they_call(api: Api) -> None:
     person = await _add(api, "Maya", "Okafor", MAYA)
     stranger = await _add(api, None, None, "+14165550199")
@@ -74,6 +77,7 @@ async def test_the_preview_is_what_the_agent_is_told_when_they_call(api: Api) ->
     assert "greets a stranger" in Page((await browser.get(f"/contacts/{stranger.id}")).text).text
 
 
+@on_sqlite
 async def test_a_correction_is_kept_and_a_wrong_one_is_shown_again(api: Api) -> None:
     person = await _add(api, None, None, MAYA)
     await _add(api, "Tomás", None, "+14165550177")
@@ -108,6 +112,7 @@ async def test_a_contact_is_added_by_hand(api: Api) -> None:
     assert (409, True) == (again.status_code, "Another contact has the number" in again.text)
 
 
+@on_sqlite
 async def test_notes_are_written_changed_and_removed(api: Api) -> None:
     person = await _add(api, "Maya", None, MAYA)
     browser = await signed_in(api, "agent")
@@ -150,6 +155,7 @@ async def test_who_is_erased_is_gone_and_it_is_known_who_did_it(api: Api) -> Non
     assert ["person_erased"] == await _actions(api, "person_erased")
 
 
+@on_sqlite
 async def test_a_look_at_a_person_is_on_the_record_once(api: Api) -> None:
     person = await _add(api, "Maya", "Okafor", MAYA)
     browser = await signed_in(api, "agent")
@@ -158,6 +164,7 @@ async def test_a_look_at_a_person_is_on_the_record_once(api: Api) -> None:
     assert ["contact_read"] == await _actions(api, "contact_read")
 
 
+@on_sqlite
 async def test_what_people_are_called_is_text_and_nothing_else(api: Api) -> None:
     person = await _add(
         api, HOSTILE[:190], HOSTILE[:190], MAYA, emails=[f"{HOSTILE.split()[0]}@x"], external_id=HOSTILE

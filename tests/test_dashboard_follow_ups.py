@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 import httpx
+import pytest
 import sqlalchemy as sa
 
 from offhook.sms.contract import Taken, Text
@@ -16,6 +17,7 @@ from tests.pages import Page
 from tests.people import add_user, signed_in
 
 MAYA = "+14165550142"
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  #: what no query decides
 
 
 class Carrier:
@@ -82,6 +84,7 @@ async def test_done_is_undone_and_each_is_in_its_view(api: Api) -> None:
     assert "/calls" == away.headers["location"]
 
 
+@on_sqlite
 async def test_snoozed_it_is_away_until_its_time(api: Api) -> None:
     id = await _add(api, 1, "missed", number=MAYA)
     browser = await signed_in(api, "agent")
@@ -91,6 +94,7 @@ async def test_snoozed_it_is_away_until_its_time(api: Api) -> None:
     assert 400 == (await browser.post(f"/follow-ups/{id}/snooze", data={"until": "never"})).status_code
 
 
+@on_sqlite
 async def test_it_is_assigned_to_members_only(api: Api) -> None:
     id = await _add(api, 1, "missed", number=MAYA)
     browser = await signed_in(api, "agent")
@@ -103,6 +107,7 @@ async def test_it_is_assigned_to_members_only(api: Api) -> None:
     assert "Nothing is assigned to you" in (await _page(browser, "/follow-ups?view=mine")).text
 
 
+@on_sqlite
 async def test_a_note_is_kept_and_one_is_added_by_hand(api: Api) -> None:
     person = await _maya(api)
     browser = await signed_in(api, "agent")
@@ -132,6 +137,7 @@ async def test_a_text_is_sent_once_however_often_its_form_is(api: Api) -> None:
     assert "Text, sent" in (await _page(browser, f"/follow-ups/{id}")).all("div", class_="bubble")[0]
 
 
+@on_sqlite
 async def test_why_no_text_can_be_sent_is_said(api: Api) -> None:
     id = await _add(api, 1, "missed", number=MAYA)
     browser = await signed_in(api, "agent")
@@ -154,6 +160,7 @@ async def test_why_no_text_can_be_sent_is_said(api: Api) -> None:
     assert 400 == (await browser.post(f"/follow-ups/{id}/text", data={"text": "Hi"})).status_code
 
 
+@on_sqlite
 async def test_an_auditor_reads_and_changes_nothing(api: Api) -> None:
     id = await _add(api, 1, "missed", number=MAYA)
     browser = await signed_in(api, "auditor")

@@ -18,6 +18,7 @@ from tests.payloads import BOOKING, RECEIVED_AT, event, payload
 
 FAILURE = "call_initiation_failure__twilio_busy"
 PERSON = "+14165550155"
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  #: what no query decides
 
 
 @pytest.fixture
@@ -81,6 +82,7 @@ async def test_a_call_that_was_answered_after_all_is_not_waited_for(api: Api) ->
     assert ["done"] == [row.status for row in await _rows(api)]
 
 
+@on_sqlite
 async def test_what_somebody_wrote_down_is_closed_by_no_call(api: Api) -> None:
     write = api.deps.database.write
     await write(follow_ups.add, api.org.id, contact_id=hex_id(7), number=PERSON, reason="Invoice", by="x", now=NOW)
