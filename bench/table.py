@@ -13,6 +13,7 @@ from bench.greetings import greetings, greetings_beside_audio
 from bench.ingest import faster, faster_and_steady, faster_steady_and_cheap, ingest
 from bench.load import NotHere
 from bench.outcome import Check, Effort, Figures, Line, Outcome, Row
+from bench.pages import LIST, SEARCH, pages
 
 _50_KB = 50 * 1024
 
@@ -64,6 +65,9 @@ ROWS = (
     Row("greetings-postgresql", "the same, PostgreSQL",
         partial(greetings, engine="postgresql", p50=(4, None), p99=(4, None))),
     Row("greetings-beside-audio", "personalization while 100 MB recordings arrive", greetings_beside_audio),
+    Row("calls-list", "a page of 100,000 calls, against a bare route of the same server, SQLite",
+        partial(pages, asked=LIST)),
+    Row("search", "what was said in 100,000 calls, SQLite", partial(pages, asked=SEARCH)),
     Row("n8n", "against n8n, 32 connections, 10 KB", _without_n8n),
 )  # fmt: skip
 

@@ -164,6 +164,7 @@ calls = sa.Table(
     sa.Column("details", sa.Text),  # JSON: what else the provider said (scrubbed)
     sa.Index("ix_calls_org_id_happened_at", "org_id", "happened_at", "id"),  # a page is cut out by the index alone
     sa.Index("ix_calls_org_id_contact_id", "org_id", "contact_id", "happened_at", "id"),
+    sa.Index("ix_calls_org_id_direction", "org_id", "direction", "happened_at", "id"),  # also where there are none
     sa.Index("ix_calls_org_id_updated_at", "org_id", "updated_at", "id"),  # what is new since an open page looked
     sa.Index("ix_calls_org_id_call_sid", "org_id", "call_sid"),
     sa.Index("ix_calls_statistics", "org_id", "happened_at", "status", "duration_s"),  # counts without reading a call
