@@ -16,21 +16,25 @@ from typing import Annotated
 
 import httpx
 import msgspec
+import sqlalchemy as sa
 from cyclopts import Parameter, validators
 from rich.console import Console
 
 from offhook.errors import Fault, Mistake
+from offhook.passwords import Passwords
 from offhook.sealing import KeyRing
 from offhook.settings import Settings, load
 from offhook.simulator.calls import deck
 from offhook.simulator.feed import Feed, Understood
 from offhook.simulator.scenarios import ALEX, JORDAN, MARCUS, OLENA, SCENARIOS, ZOE
 from offhook.simulator.sender import POST_CALL_PATH, Sender, Target, place_calls
-from offhook.store import migrations, organizations
+from offhook.store import migrations, organizations, users
+from offhook.store.database import Database
 from offhook.store.engine import opened_database
 from offhook.store.organizations import NewOrganization
 
 ORGANIZATION = "Harbourfront Answering"
+EMAIL = "demo@example.com"  #: of who may sign in to the dashboard
 KNOWN = (ALEX, ZOE, MARCUS, JORDAN, OLENA)  #: the other callers are strangers
 HOST = "127.0.0.1"
 START_S = 30.0
@@ -66,7 +70,7 @@ async def _demo(settings: Settings, port: int, rate: float, calls: int | None) -
     target = Target(f"http://{HOST}:{port}", ours.webhook_secret, ours.tool_secret, ours.id)
     try:
         async with _server(settings, port) as server:
-            _print(console, _welcome(settings, target, ours.api_key))
+            _print(console, _welcome(settings, target, ours.api_key, _password(settings)))
             await _while_alive(server, settings, _show(target, ours.api_key, rate, calls, console, understood))
     except asyncio.CancelledError:  # Ctrl-C, after the server was stopped
         console.print()
@@ -117,7 +121,24 @@ async def _organization(settings: Settings) -> NewOrganization:
             if found.name == ORGANIZATION:
                 return msgspec.structs.replace(wanted, id=found.id)
         await database.write(organizations.create, keys, wanted, time.time())
+        await _let_somebody_in(database, settings, wanted.id)
     return wanted
+
+
+async def _let_somebody_in(database: Database, settings: Settings, org_id: str) -> None:
+    """An owner, so that the demo's dashboard needs no set-up."""
+    hasher = Passwords(memory_kib=settings.password_memory_kib, rounds=settings.password_rounds)
+    password_hash = await hasher.hashed(_password(settings))
+    await database.write(_make_owner, org_id, password_hash)
+
+
+def _make_owner(tx: sa.Connection, org_id: str, password_hash: str) -> None:
+    user = users.create(tx, email=EMAIL, name="Demo Owner", password_hash=password_hash, now=time.time())
+    users.set_role(tx, user.id, org_id, "owner", time.time())
+
+
+def _password(settings: Settings) -> str:
+    return _derived(settings.key_ring(), "password")[:12]
 
 
 def _derived(keys: KeyRing, kind: str) -> str:
@@ -231,10 +252,11 @@ def _end_on(*signals: signal.Signals) -> None:
 # What it says
 
 
-def _welcome(settings: Settings, target: Target, api_key: str) -> str:
+def _welcome(settings: Settings, target: Target, api_key: str, password: str) -> str:
     return f"""\
 offhook is up, and calls come in for "{ORGANIZATION}". Ctrl-C ends it.
 
+  dashboard  {target.base_url}/calls   (sign in as {EMAIL}, password {password})
   API        {target.base_url}/api/calls/history   (described in {target.base_url}/openapi.json)
   API key    {api_key}
   webhook    {target.base_url}{POST_CALL_PATH}?org={target.org_id}
