@@ -69,6 +69,7 @@ async def test_a_date_that_is_none_is_refused_by_its_name(api: Api, field: str) 
     assert (400, field) == (answer.status_code, answer.json()["details"]["field"])
 
 
+@pytest.mark.torture
 async def test_a_hundred_thousand_calls_are_counted_in_a_blink(api: Api, figure: Callable[..., None]) -> None:
     words = "The caller asked to move the appointment. " * 40
     statuses = ("completed", "busy", "no-answer", "failed")

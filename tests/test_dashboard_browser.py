@@ -79,10 +79,14 @@ def test_slash_searches_while_one_types(visit: Visitor) -> None:
 
 
 def test_j_k_and_enter_open_a_call(visit: Visitor) -> None:
-    page = visit("/calls")
-    address = page.locator(".row a").nth(1).get_attribute("href")
-    for key in ("j", "j", "j", "k", "Enter"):
+    page = visit("/calls?direction=inbound")  # a list with a filter: nothing slides in while keys are pressed
+    rows = page.locator("[data-keys-list] > *")
+    expect(page.locator("#keys .keys > *").first).to_be_attached()  # drawn when keys are heard
+    for key, number in (("j", 0), ("j", 1), ("j", 2), ("k", 1)):
         page.keyboard.press(key)
+        expect(rows.nth(number)).to_have_attribute("data-cur", re.compile(""))
+    address = rows.nth(1).locator("a").first.get_attribute("href")
+    page.keyboard.press("Enter")
     page.wait_for_url(f"**{address}")
 
 

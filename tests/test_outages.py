@@ -67,7 +67,7 @@ def ms(seconds: float) -> str:
 # kill -9
 
 
-@pytest.mark.parametrize("events", [300, pytest.param(2000, marks=torture)])
+@pytest.mark.parametrize("events", [150, pytest.param(2000, marks=torture)])
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 async def test_kill_9_loses_and_doubles_nothing_that_was_acknowledged(
     request: pytest.FixtureRequest,
