@@ -52,3 +52,14 @@ export function replace(selector, page) {
   document.dispatchEvent(new Event("swap"));
   return true;
 }
+
+/** Do `swap`, which may put a new row in the place of the one that the keys have chosen: it stays chosen. */
+export function keepingPlace(swap) {
+  const chosen = $("[data-cur]");
+  const hasFocus = chosen?.contains(document.activeElement);
+  swap();
+  const row = chosen?.id && document.getElementById(chosen.id);
+  if (!row || row === chosen) return;
+  row.setAttribute("data-cur", "");
+  if (hasFocus) $("a", row)?.focus({ preventScroll: true });
+}

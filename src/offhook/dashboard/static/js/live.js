@@ -7,7 +7,7 @@
 //   event: over        data: {}                            the session, its role or its organisation is another now
 //
 // The HTML is rendered by the server from the same templates as the page, so what callers said is escaped there.
-import { $, $$, fetched, replace, toast } from "./dom.js";
+import { $, $$, fetched, keepingPlace, replace, toast } from "./dom.js";
 import { tick } from "./time.js";
 
 const AGAIN_MS = 5000;
@@ -70,7 +70,7 @@ function showCall({ id, html, at, status, news }) {
   const row = fragment(html);
   const known = document.getElementById(row.id);
   if (known) {
-    known.replaceWith(row);
+    keepingPlace(() => known.replaceWith(row));
     tick(row);
   } else if ($("[data-live-list]") && !location.search) addRow(row, at);
   else if (news && status !== "in-progress" && !told.has(id)) {
@@ -102,7 +102,7 @@ function refreshList() {
     isListDue = false;
     if (location.search) return;
     fetched(location.href)
-      .then((page) => replace("#results", page))
+      .then((page) => keepingPlace(() => replace("#results", page)))
       .catch(() => {});
   }, SOON_MS);
 }
