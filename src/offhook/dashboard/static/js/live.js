@@ -120,11 +120,14 @@ function refreshCall(id) {
   return true;
 }
 
+/** A player that somebody uses, and the lines that go with it, stay as they are until the page is loaded again. */
 function swapParts(page) {
   const player = $("call-player");
-  const isPlaying = player?.audio && !player.audio.paused;
-  for (const part of $$("[data-live-part]"))
-    if (!(isPlaying && part.contains(player)) && !part.contains(document.activeElement)) replace(`#${part.id}`, page);
+  const isInUse = player?.audio && (!player.audio.paused || player.at > 0);
+  for (const part of $$("[data-live-part]")) {
+    const isItsOwn = part.contains(player) || $("[data-transcript]", part);
+    if (!(isInUse && isItsOwn) && !part.contains(document.activeElement)) replace(`#${part.id}`, page);
+  }
 }
 
 function fragment(html) {
