@@ -8,6 +8,7 @@ from starlette.requests import Request
 from offhook.errors import BadInput, TooLarge
 
 LONGEST_FORM_BYTES = 64 * 1024
+LONGEST_NOTE = 10_000
 _MOST_FIELDS = 500
 
 
@@ -28,6 +29,16 @@ class Form:
 
     def all(self, name: str) -> list[str]:
         return self._fields.get(name, [])
+
+
+def note_in(form: Form) -> str:
+    """What somebody wrote into the field `note`; BadInput when it is nothing, or too much."""
+    text = form["note"].replace("\r\n", "\n").replace("\0", "").strip()
+    if not text:
+        raise BadInput("A note needs some words. Go back, and write them.")
+    if len(text) > LONGEST_NOTE:
+        raise BadInput(f"A note has at most {LONGEST_NOTE:,} characters; this one has {len(text):,}.")
+    return text
 
 
 async def read_form(request: Request, *, limit_bytes: int = LONGEST_FORM_BYTES) -> Form:

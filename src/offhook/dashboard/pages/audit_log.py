@@ -1,6 +1,5 @@
 """The audit log: who looked at what, and who changed what matters."""
 
-from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -8,6 +7,7 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
+from offhook.dashboard.asked import span
 from offhook.dashboard.pages.settings.section import tabs
 from offhook.dashboard.shell import page, zone_of
 from offhook.dashboard.visitors import Visit
@@ -39,24 +39,15 @@ async def audit_log(visit: Visit) -> Response:
 
 def _wanted(asked: QueryParams, zone: ZoneInfo) -> Wanted:
     """What is typed wrong filters nothing."""
-    until = _midnight(asked.get("to"), zone, after_days=1)
+    since, until = span(asked.get("from", ""), asked.get("to", ""), zone)
     action = asked.get("action")
     return Wanted(
         user_id=asked.get("user") or None,
         action=action if action in ACTIONS else None,
         object_id=asked.get("object") or None,
-        since=_midnight(asked.get("from"), zone),
+        since=since,
         until=until,
     )
-
-
-def _midnight(typed: str | None, zone: ZoneInfo, *, after_days: int = 0) -> float | None:
-    """When a day begins in the organisation's time zone."""
-    try:
-        day = date.fromisoformat(typed or "") + timedelta(days=after_days)
-        return datetime.combine(day, time(), zone).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _seq(typed: str) -> int | None:

@@ -10,17 +10,17 @@ from offhook.dashboard import charts, conversation, phrases
 from offhook.dashboard.call_rows import persons_number
 from offhook.dashboard.charts import Lanes
 from offhook.dashboard.conversation import Line
+from offhook.dashboard.forms import note_in
 from offhook.dashboard.outcomes import WAITS, instead_of_summary, outcome_of
 from offhook.dashboard.shell import Flash, page, redirect
 from offhook.dashboard.visitors import Visit
-from offhook.errors import BadInput, NotFound
+from offhook.errors import NotFound
 from offhook.store import call_pages, calls, notes
 from offhook.store.call_pages import CallPage
 
 _ONE_LOOK_S = 600.0  #: a page that is read, left and read again is one look
 _ONE_HEARING_S = 3600.0  #: a player asks for a recording piece by piece
 _STILL_TO_COME_S = 3600.0  #: a recording that is older than that will not come by a webhook
-_LONGEST_NOTE = 10_000
 
 _FLASHES = {"noted": Flash("The note is saved."), "removed": Flash("The note is removed.")}
 _DELIVERIES = {  # by type: how it is told, and its icon
@@ -154,7 +154,7 @@ def _flash(visit: Visit) -> Flash | None:
 
 async def add_note(visit: Visit) -> Response:
     call_id = visit.param("call_id")
-    text = _note(await visit.form())
+    text = note_in(await visit.form())
     await visit.deps.database.write(
         notes.add, visit.org_id, contact_id=None, call_id=call_id, note=text, now=visit.deps.now()
     )
@@ -168,17 +168,8 @@ async def change_note(visit: Visit) -> Response:
     if "remove" in form:
         await visit.deps.database.write(notes.remove, visit.org_id, note_id)
         return redirect(f"/calls/{call_id}?done=removed#notes")
-    await visit.deps.database.write(notes.change, visit.org_id, note_id, _note(form), visit.deps.now())
+    await visit.deps.database.write(notes.change, visit.org_id, note_id, note_in(form), visit.deps.now())
     return redirect(f"/calls/{call_id}?done=noted#notes")
-
-
-def _note(form: Any) -> str:
-    text = str(form["note"]).replace("\r\n", "\n").replace("\0", "").strip()
-    if not text:
-        raise BadInput("A note needs some words. Go back, and write them.")
-    if len(text) > _LONGEST_NOTE:
-        raise BadInput(f"A note has at most {_LONGEST_NOTE:,} characters; this one has {len(text):,}.")
-    return text
 
 
 # The recording

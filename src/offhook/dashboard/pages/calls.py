@@ -1,8 +1,7 @@
 """Calls: who rang, and what they wanted. All that is chosen stands in the address."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -11,6 +10,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from offhook.dashboard import phrases, today
+from offhook.dashboard.asked import day, one_of, span
 from offhook.dashboard.call_rows import CallRow, Day, by_day, call_row
 from offhook.dashboard.outcomes import CHOICES
 from offhook.dashboard.shell import page, zone_of
@@ -47,15 +47,15 @@ class Choice(NamedTuple):
         return self.after is None
 
     def wanted(self, zone: ZoneInfo) -> Wanted:
-        since, until = _day(self.since), _day(self.until)
+        since, until = span(self.since, self.until, zone)
         return Wanted(
             view=self.view,
             outcome=self.outcome or None,
             agent_id=self.agent or None,
             direction=self.direction or None,
-            since=phrases.midnight(since, zone) if since else None,
+            since=since,
             words=self.words,
-            until=phrases.midnight(until + timedelta(days=1), zone) if until else None,
+            until=until,
         )
 
     def address(self, **other: str) -> str:
@@ -121,28 +121,16 @@ def _days(found: Found, choice: Choice, zone: ZoneInfo, now: float) -> Sequence[
 
 
 def chosen(query: QueryParams) -> Choice:
-    def one_of(name: str, among: Any) -> str:
-        value = query.get(name, "")
-        return value if value in among else ""
-
     return Choice(
         words=" ".join(query.get("q", "")[:_LONGEST_WORDS].split()),
-        view=one_of("view", _VIEWS) or "all",
-        outcome=one_of("outcome", CHOICES),
+        view=one_of(query, "view", _VIEWS) or "all",
+        outcome=one_of(query, "outcome", CHOICES),
         agent=query.get("agent", "")[:_LONGEST_WORDS].replace("\0", ""),
-        direction=one_of("direction", ("inbound", "outbound")),
-        since=query.get("from", "") if _day(query.get("from", "")) else "",
-        until=query.get("to", "") if _day(query.get("to", "")) else "",
+        direction=one_of(query, "direction", ("inbound", "outbound")),
+        since=day(query, "from"),
+        until=day(query, "to"),
         after=_read_cursor(query.get("after", "")),
     )
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if 1970 < day.year < 3000 else None
 
 
 def _cursor(row: CallRow) -> str:

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from offhook import phone
 from offhook.dashboard import contact_forms
+from offhook.dashboard.forms import note_in
 from offhook.dashboard.pages.contact import show
 from offhook.dashboard.shell import page, redirect
 from offhook.dashboard.visitors import Visit
@@ -12,7 +13,6 @@ from offhook.errors import BadInput, Conflict, NotFound
 from offhook.store import audit, contacts, merging, notes
 from offhook.store.contacts import Changes, Contact
 
-_LONGEST_NOTE = 10_000
 _MOST_FOUND = 20
 
 
@@ -34,7 +34,7 @@ async def edit(visit: Visit) -> Response:
 
 
 async def add_note(visit: Visit) -> Response:
-    id, text = visit.param("contact_id"), _note((await visit.form())["note"])
+    id, text = visit.param("contact_id"), note_in(await visit.form())
     await visit.deps.database.write(
         notes.add, visit.org_id, contact_id=id, call_id=None, note=text, now=visit.deps.now()
     )
@@ -47,17 +47,8 @@ async def change_note(visit: Visit) -> Response:
     if "remove" in form:
         await visit.deps.database.write(notes.remove, visit.org_id, note_id)
         return redirect(f"/contacts/{id}?said=removed")
-    await visit.deps.database.write(notes.change, visit.org_id, note_id, _note(form["note"]), visit.deps.now())
+    await visit.deps.database.write(notes.change, visit.org_id, note_id, note_in(form), visit.deps.now())
     return redirect(f"/contacts/{id}?said=noted")
-
-
-def _note(typed: str) -> str:
-    text = typed.replace("\r\n", "\n").replace("\0", "").strip()
-    if not text:
-        raise BadInput("A note needs some words. Go back, and write them.")
-    if len(text) > _LONGEST_NOTE:
-        raise BadInput(f"A note has at most {_LONGEST_NOTE:,} characters; this one has {len(text):,}.")
-    return text
 
 
 # Two that are one

@@ -1,7 +1,6 @@
 """Events: what came in, as it came, and how far it got; and who was turned away. All that is chosen stands in the address."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -10,7 +9,8 @@ import sqlalchemy as sa
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from offhook.dashboard import charts, phrases
+from offhook.dashboard import charts
+from offhook.dashboard.asked import day, one_of, span
 from offhook.dashboard.event_words import CHECKS, PROOFS, SOURCES, STANDINGS, Standing, note_of, standing_of
 from offhook.dashboard.shell import page, zone_of
 from offhook.dashboard.visitors import Visit
@@ -44,15 +44,15 @@ class Choice(NamedTuple):
         return any(self[:7])
 
     def wanted(self, zone: ZoneInfo) -> Wanted:
-        since, until = _day(self.since), _day(self.until)
+        since, until = span(self.since, self.until, zone)
         return Wanted(
             id=self.id,
             status=self.status or None,
             type=self.type or None,
             source=self.source or None,
             proof=self.proof or None,
-            since=phrases.midnight(since, zone) if since else None,
-            until=phrases.midnight(until + timedelta(days=1), zone) if until else None,
+            since=since,
+            until=until,
         )
 
     def address(self, **other: str) -> str:
@@ -144,34 +144,19 @@ def _options(choice: Choice) -> dict[str, list[tuple[str, str]]]:
 
 
 def chosen(query: QueryParams) -> Choice:
-    def one_of(name: str, among: Any) -> str:
-        value = query.get(name, "")
-        return value if value in among else ""
-
     def word(name: str) -> str:
         return query.get(name, "")[:_LONGEST_WORD].replace("\0", "").strip()
 
-    def day(name: str) -> str:
-        return query.get(name, "") if _day(query.get(name, "")) else ""
-
     return Choice(
         id=word("q"),
-        status=one_of("status", STANDINGS),
+        status=one_of(query, "status", STANDINGS),
         type=word("type"),
-        source=one_of("source", SOURCES),
-        proof=one_of("proof", PROOFS),
-        since=day("from"),
-        until=day("to"),
+        source=one_of(query, "source", SOURCES),
+        proof=one_of(query, "proof", PROOFS),
+        since=day(query, "from"),
+        until=day(query, "to"),
         after=_read_cursor(query.get("after", "")),
     )
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if 1970 < day.year < 3000 else None
 
 
 def _cursor(row: sa.Row[Any]) -> str:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from starlette.responses import Response
 
 from offhook import phone
+from offhook.dashboard.forms import LONGEST_NOTE
 from offhook.dashboard.pages.follow_ups import Words, back_to, next_morning, show
 from offhook.dashboard.shell import redirect, zone_of
 from offhook.dashboard.visitors import Visit, way_back
@@ -11,7 +12,6 @@ from offhook.errors import BadInput
 from offhook.store import contacts, follow_up_lists, follow_ups, users
 from offhook.texts import MAX_CHARS
 
-_LONGEST_NOTE = 10_000
 _LONGEST_REASON = 500
 
 
@@ -53,7 +53,7 @@ def _assign(tx: sa.Connection, org_id: str, id: str, user_id: str, now: float) -
 
 async def write_note(visit: Visit) -> Response:
     id = visit.param("follow_up_id")
-    note = _words((await visit.form())["note"], _LONGEST_NOTE, "A note")
+    note = _words((await visit.form())["note"], LONGEST_NOTE, "A note")
     await visit.deps.database.write(follow_ups.write_note, visit.org_id, id, note or None, visit.deps.now())
     return back_to(visit, id, "noted")
 
