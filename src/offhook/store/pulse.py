@@ -21,7 +21,7 @@ def take(tx: sa.Connection, org_id: str, now: float) -> Pulse:
     newest = sa.select(events.c.received_at).where(events.c.org_id == org_id, events.c.source.in_(_DELIVERED))
     return Pulse(
         open_follow_ups=open_follow_ups(tx, org_id, now),
-        last_delivery_at=tx.execute(newest.order_by(events.c.seq.desc()).limit(1)).scalar(),
+        last_delivery_at=tx.execute(newest.order_by(events.c.received_at.desc()).limit(1)).scalar(),
         findings=warnings.standing(tx, org_id),
     )
 

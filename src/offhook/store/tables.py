@@ -102,7 +102,6 @@ events = sa.Table(  # the inbox: the truth
     sa.Column("answer", sa.LargeBinary),  # sealed; what we said back, where the call depends on it: a greeting
     sa.Index("ux_events_id", "id", unique=True),
     sa.Index("ix_events_call_id", "call_id"),
-    sa.Index("ix_events_org_id_seq", "org_id", "seq"),
     # A page of a list, whatever it is chosen by, and the counts of a day are found without reading a body.
     sa.Index("ix_events_listed", "org_id", "received_at", "seq", "status", "type", "source", "proof"),
     sa.Index(
