@@ -88,6 +88,7 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/settings/keys/{key_id}/revoke", keys.revoke, "own"),
     Page("GET", "/calls", calls.calls, "look"),
     Page("GET", "/calls/{call_id}", call.call, "look"),
+    Page("POST", "/calls/{call_id}/summary", call.change_summary, "work"),
     Page("POST", "/calls/{call_id}/notes", call.add_note, "work"),
     Page("POST", "/calls/{call_id}/notes/{note_id}", call.change_note, "work"),
     Page("GET", "/media/{call_id}.mp3", call.media, "look"),

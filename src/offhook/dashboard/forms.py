@@ -8,7 +8,7 @@ from starlette.requests import Request
 from offhook.errors import BadInput, TooLarge
 
 LONGEST_FORM_BYTES = 64 * 1024
-LONGEST_NOTE = 10_000
+LONGEST_NOTE = 10_000  #: characters; also of a summary
 _MOST_FIELDS = 500
 
 
@@ -33,11 +33,20 @@ class Form:
 
 def note_in(form: Form) -> str:
     """What somebody wrote into the field `note`; BadInput when it is nothing, or too much."""
-    text = form["note"].replace("\r\n", "\n").replace("\0", "").strip()
+    return _words_in(form, "note")
+
+
+def summary_in(form: Form) -> str:
+    """The same of the field `summary`."""
+    return _words_in(form, "summary")
+
+
+def _words_in(form: Form, name: str) -> str:
+    text = form[name].replace("\r\n", "\n").replace("\0", "").strip()
     if not text:
-        raise BadInput("A note needs some words. Go back, and write them.")
+        raise BadInput(f"A {name} needs some words. Go back, and write them.")
     if len(text) > LONGEST_NOTE:
-        raise BadInput(f"A note has at most {LONGEST_NOTE:,} characters; this one has {len(text):,}.")
+        raise BadInput(f"A {name} has at most {LONGEST_NOTE:,} characters; this one has {len(text):,}.")
     return text
 
 

@@ -18,6 +18,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "call_read": "read a transcript",
     "recording_heard": "played a recording",
     "recording_saved": "saved a recording",
+    "summary_edited": "rewrote the summary of a call",
+    "summary_restored": "took a summary back to the agent's own",
     "payload_read": "read a payload",
     "exported": "exported a list",
     "person_exported": "exported one caller's data",

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from offhook.store import call_lists, calls, events, recordings
+from offhook.store import call_lists, calls, events, recordings, summaries
 from offhook.store.call_lists import Cursor
 from offhook.store.calls import WholeCall
 from offhook.store.tables import absences, contacts, follow_ups
@@ -17,6 +17,7 @@ _MOST_EVENTS = 100
 
 class CallPage(msgspec.Struct, frozen=True, kw_only=True):
     whole: WholeCall
+    edit: sa.Row[Any] | None  #: what a person wrote in place of the summary: `told`, `name`, `edited_at`
     contact: sa.Row[Any] | None
     follow_ups: Sequence[sa.Row[Any]]  #: not done yet, the first to be done first
     playing: sa.Row[Any] | None  #: the recording that is heard
@@ -36,6 +37,7 @@ def get(tx: sa.Connection, org_id: str, call_id: str) -> CallPage | None:
     newer, older = call_lists.neighbours(tx, org_id, Cursor(whole.row.happened_at, call_id))
     return CallPage(
         whole=whole,
+        edit=summaries.of_call(tx, org_id, call_id),
         contact=_contact(tx, org_id, whole.row.contact_id),
         follow_ups=_open_follow_ups(tx, org_id, call_id),
         playing=playing,

@@ -5,6 +5,7 @@ to know any language.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -62,12 +63,14 @@ def without(tx: sa.Connection, after_id: str, limit: int) -> tuple[list[Found], 
     )
     missing = set(ids) - set(_known(tx, ids))
     columns = calls.c.id, calls.c.org_id, calls.c.happened_at, calls.c.title, calls.c.summary, calls.c.transcript
-    rows = tx.execute(sa.select(*columns).where(calls.c.id.in_(missing))).all() if missing else ()
-    found = [
-        Found(row.id, row.org_id, row.happened_at, words_of(row.title, row.summary, *_messages(row.transcript)))
-        for row in rows
-    ]
-    return found, ids[-1] if ids else None
+    rows = tx.execute(sa.select(*columns).where(calls.c.id.in_(missing))).mappings() if missing else ()
+    return [found_by(dict(row)) for row in rows], ids[-1] if ids else None
+
+
+def found_by(call: Mapping[str, Any]) -> Found:
+    """What a call is found by, as its row says it."""
+    words = words_of(call["title"], call["summary"], *_messages(call["transcript"]))
+    return Found(call["id"], call["org_id"], call["happened_at"], words)
 
 
 def _said(tx: sa.Connection, org_id: str, asked: Question) -> sa.Select[tuple[str]]:

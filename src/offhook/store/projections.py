@@ -10,7 +10,17 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.events import ASIDES, call_id
-from offhook.store import call_search, contexts, effects, follow_ups, organizations, people, tool_uses
+from offhook.store import (
+    call_locks,
+    call_search,
+    contexts,
+    effects,
+    follow_ups,
+    organizations,
+    people,
+    summaries,
+    tool_uses,
+)
 from offhook.store.call_search import Found
 from offhook.store.database import upsert
 from offhook.store.tables import calls, events, notes, recordings
@@ -73,7 +83,7 @@ def asides(tx: sa.Connection, event_ids: Collection[str]) -> Sequence[sa.Row[Any
 
 def write(tx: sa.Connection, projections: Sequence[Projection], now: float) -> set[str]:
     """Write them; the ids of those calls that a newer event has overtaken, of which nothing is written."""
-    current = _not_overtaken(tx, sorted(projections, key=lambda one: one.call_id))
+    current = _as_edited(tx, _not_overtaken(tx, projections))
     contact_ids = _contact_ids(tx, current)
     _name_strangers(tx, current, contact_ids)
     _write_changed(
@@ -95,16 +105,29 @@ def write(tx: sa.Connection, projections: Sequence[Projection], now: float) -> s
 def _not_overtaken(tx: sa.Connection, projections: Sequence[Projection]) -> list[Projection]:
     """Those that were folded from all the events there are.
 
-    Between this look and the commit nobody else writes these calls: on SQLite there is one writer, on PostgreSQL a lock. An
-    event that comes meanwhile brings a projection of its own, which waits for the lock.
+    Between this look and the commit nobody else writes these calls. An event that comes meanwhile brings a projection of
+    its own, which waits for that.
     """
     ids = [one.call_id for one in projections]
-    if tx.dialect.name == "postgresql":
-        keys = [int(id[:15], 16) for id in ids]  # sorted: no two of us wait for each other
-        tx.execute(sa.select(*(sa.func.pg_advisory_xact_lock(key) for key in keys)))
+    call_locks.hold(tx, ids)
     count = sa.select(events.c.call_id, sa.func.count()).where(events.c.call_id.in_(ids), _FOLDABLE)
     counts: dict[str, int] = {row[0]: row[1] for row in tx.execute(count.group_by(events.c.call_id))}
     return [one for one in projections if counts.get(one.call_id, 0) == one.event_count]
+
+
+def _as_edited(tx: sa.Connection, projections: Sequence[Projection]) -> list[Projection]:
+    """They, with what people wrote in place of summaries; what the events say is kept beside it."""
+    edits = summaries.of_calls(tx, [one.call_id for one in projections if one.call])
+    for one in projections:
+        if one.call and one.call_id in edits:
+            summaries.keep_told(tx, one.call_id, one.call["summary"])
+    return [_edited(one, edits[one.call_id]) if one.call_id in edits else one for one in projections]
+
+
+def _edited(one: Projection, summary: str) -> Projection:
+    call = {**(one.call or {}), "summary": summary}
+    note = one.note and {**one.note, "note": summary}
+    return msgspec.structs.replace(one, call=call, note=note, words=call_search.found_by(call).words)
 
 
 def _contact_ids(tx: sa.Connection, projections: Iterable[Projection]) -> dict[str, str | None]:

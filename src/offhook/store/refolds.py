@@ -26,6 +26,7 @@ from offhook.store.tables import (
     follow_ups,
     notes,
     recordings,
+    summaries,
     tool_uses,
 )
 from offhook.store.tool_uses import NOTE_TYPE, CallbackAsked, HandedOver, Noted, waiting_of
@@ -125,6 +126,7 @@ def _rows(tx: sa.Connection, refold: Refold) -> _Rows:
         calls: calls.c.id.in_(call_ids),
         notes: notes.c.call_id.in_(call_ids) | notes.c.id.in_(left),
         recordings: recordings.c.call_id.in_(call_ids),
+        summaries: summaries.c.call_id.in_(call_ids),
         tool_uses: tool_uses.c.id.in_([use.id for use in uses]),
         callbacks: callbacks.c.id.in_(left),
         follow_ups: follow_ups.c.call_id.in_(call_ids)

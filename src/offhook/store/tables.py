@@ -201,6 +201,17 @@ notes = sa.Table(
     sa.Index("ix_notes_contact_id", "contact_id"),
 )
 
+summaries = sa.Table(  # what a person wrote in place of a call's summary; the projection writes the call with it
+    "summaries",
+    metadata,
+    _id("call_id", primary_key=True),
+    _id("org_id"),
+    sa.Column("summary", sa.Text, nullable=False),  # a person's
+    sa.Column("told", sa.Text),  # what the events say, the projection's; NULL: nothing
+    _id("edited_by"),  # a user
+    _time("edited_at"),
+)
+
 contacts = sa.Table(
     "contacts",
     metadata,

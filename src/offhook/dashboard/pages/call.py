@@ -10,19 +10,24 @@ from offhook.dashboard import charts, conversation, phrases
 from offhook.dashboard.call_rows import persons_number
 from offhook.dashboard.charts import Lanes
 from offhook.dashboard.conversation import Line
-from offhook.dashboard.forms import note_in
+from offhook.dashboard.forms import note_in, summary_in
 from offhook.dashboard.outcomes import WAITS, instead_of_summary, outcome_of
 from offhook.dashboard.shell import Flash, page, redirect
 from offhook.dashboard.visitors import Visit
 from offhook.errors import NotFound
-from offhook.store import call_pages, calls, notes
+from offhook.store import audit, call_pages, calls, notes, summaries
 from offhook.store.call_pages import CallPage
 
 _ONE_LOOK_S = 600.0  #: a page that is read, left and read again is one look
 _ONE_HEARING_S = 3600.0  #: a player asks for a recording piece by piece
 _STILL_TO_COME_S = 3600.0  #: a recording that is older than that will not come by a webhook
 
-_FLASHES = {"noted": Flash("The note is saved."), "removed": Flash("The note is removed.")}
+_FLASHES = {
+    "noted": Flash("The note is saved."),
+    "removed": Flash("The note is removed."),
+    "summed": Flash("The summary is saved. It stays as you wrote it, whatever else comes of this call."),
+    "restored": Flash("The summary is the agent's again."),
+}
 _DELIVERIES = {  # by type: how it is told, and its icon
     "personalization": ("Greeting data sent", "bolt"),
     "post_call_transcription": ("Transcript received", "text"),
@@ -84,6 +89,7 @@ def _facts(found: CallPage, now: float) -> dict[str, Any]:
         "number": persons_number(row),
         "contact": contact,
         "outcome": outcome_of(row.status, row.direction, row.is_successful, is_handed_over="handoff" in tasks),
+        "edit": found.edit,
         "lead": row.summary or instead_of_summary(row.status, row.direction, row.failure),
         "tasks": [(one, *WAITS.get(one.kind, WAITS["manual"])) for one in found.follow_ups],
         "length": length,
@@ -150,6 +156,27 @@ def _flash(visit: Visit) -> Flash | None:
 
 
 # What a reader may add
+
+
+async def change_summary(visit: Visit) -> Response:
+    """The form's button says whether a person's words are kept, or the agent's are put back."""
+    call_id, form = visit.param("call_id"), await visit.form()
+    if "restore" in form:
+        await visit.deps.database.write(_restore_summary, visit, call_id)
+        return redirect(f"/calls/{call_id}?done=restored")
+    await visit.deps.database.write(_write_summary, visit, call_id, summary_in(form))
+    return redirect(f"/calls/{call_id}?done=summed")
+
+
+def _write_summary(tx: sa.Connection, visit: Visit, call_id: str, text: str) -> None:
+    user_id, now = visit.viewer.user_id, visit.deps.now()
+    if summaries.write(tx, visit.org_id, call_id, text, user_id=user_id, now=now):
+        audit.add(tx, visit.entry("summary_edited", "call", call_id))
+
+
+def _restore_summary(tx: sa.Connection, visit: Visit, call_id: str) -> None:
+    if summaries.restore(tx, visit.org_id, call_id, now=visit.deps.now()):
+        audit.add(tx, visit.entry("summary_restored", "call", call_id))
 
 
 async def add_note(visit: Visit) -> Response:
