@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from offhook.indexing import index_the_rest
+from offhook.roles import ROLES
 from offhook.store.tables import calls, contacts, follow_ups
 from tests.api import NOW, Api, call_row, hex_id
 from tests.pages import Page
@@ -129,13 +130,13 @@ async def test_what_callers_say_is_text_and_nothing_else(api: Api) -> None:
 
 async def test_nobody_sees_the_calls_of_another_organisation(api: Api) -> None:
     other = await api.add_organization()
-    await api.insert(calls, call_row(other.id, id=hex_id(1), summary="Secret"))
+    await api.insert(calls, call_row(other.id, id=hex_id(1), summary="Hidden"))
     await api.add_calls({"id": hex_id(2)})
     browser = await signed_in(api, "owner")
     assert {2} == await _listed(browser, "")
     for path in (f"/calls/{hex_id(1)}", f"/media/{hex_id(1)}.mp3"):
         assert 404 == (await browser.get(path)).status_code
-    assert [] == (await browser.get("/search.json?q=secret")).json()
+    assert [] == (await browser.get("/search.json?q=hidden")).json()
 
 
 async def test_the_palette_finds_people_and_calls(api: Api) -> None:
@@ -150,6 +151,20 @@ async def test_the_palette_finds_people_and_calls(api: Api) -> None:
     (call,) = (await browser.get("/search.json?q=tooth")).json()
     assert ("Maya Okafor", "A chipped tooth") == (call["title"], call["detail"])
     assert [] == (await browser.get("/search.json")).json()
+
+
+async def test_the_palette_finds_the_settings_that_a_role_opens(api: Api) -> None:
+    found = {}
+    for role in ROLES:
+        browser = await signed_in(api, role)
+        found[role] = {
+            words: [one["url"] for one in (await browser.get(f"/search.json?q={words}")).json()]
+            for words in ("Holiday", "audit log")
+        }
+    hours, log = ["/settings/hours"], ["/settings/audit"]
+    assert {"Holiday": hours, "audit log": log} == found["owner"] == found["auditor"]
+    assert {"Holiday": hours, "audit log": []} == found["manager"]
+    assert {"Holiday": [], "audit log": []} == found["agent"]
 
 
 async def test_no_address_breaks_the_page(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""What Ctrl K finds: people by name and number, calls by what was said. The pages it knows from the sidebar."""
+"""What Ctrl K finds: settings, people by name and number, calls by what was said. The sidebar's pages it knows itself."""
 
 import sqlalchemy as sa
 from starlette.responses import JSONResponse, Response
@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse, Response
 from offhook.dashboard import phrases
 from offhook.dashboard.call_rows import persons_number
 from offhook.dashboard.outcomes import instead_of_summary
+from offhook.dashboard.pages.settings.section import tabs
 from offhook.dashboard.visitors import Visit
 from offhook.store import call_lists, contacts
 from offhook.store.call_lists import Wanted
@@ -18,7 +19,19 @@ _LONGEST_DETAIL = 160
 async def search(visit: Visit) -> Response:
     words = visit.request.query_params.get("q", "")[:_LONGEST_WORDS].strip()
     found = await visit.deps.database.read(_find, visit.org_id, words) if words else []
-    return JSONResponse(found)
+    return JSONResponse([*_settings(visit, words), *found])
+
+
+def _settings(visit: Visit, words: str) -> list[dict[str, str]]:
+    """The sections that the viewer's role opens."""
+    asked = words.casefold()
+    if not asked:
+        return []
+    return [
+        _entry(one.name, one.about, one.url, "Settings")
+        for one in tabs(visit)
+        if asked in f"{one.name}\n{one.about}".casefold()
+    ]
 
 
 def _find(tx: sa.Connection, org_id: str, words: str) -> list[dict[str, str]]:

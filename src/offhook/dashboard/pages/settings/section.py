@@ -22,21 +22,22 @@ _LONGEST_DETAIL = 200
 class Section(NamedTuple):
     url: str
     name: str
+    about: str  #: in a few words, by which Ctrl K finds it, too
     right: Right = "inspect"
     change: Right = "operate"
 
 
 SECTIONS = (
-    Section("/settings", "Organisation"),
-    Section("/settings/hours", "Hours"),
-    Section("/settings/people", "People"),
-    Section("/settings/numbers", "Numbers"),
-    Section("/settings/agents", "Agents"),
-    Section("/settings/texts", "Missed calls"),
-    Section("/settings/secrets", "Secrets", change="own"),
-    Section("/settings/users", "Users", change="own"),
-    Section("/settings/keys", "API keys", change="own"),
-    Section("/settings/audit", "Audit log", "audit"),
+    Section("/settings", "Organisation", "name, time zone, country"),
+    Section("/settings/hours", "Hours", "opening hours and holidays"),
+    Section("/settings/people", "People", "staff who take calls, and who is available"),
+    Section("/settings/numbers", "Numbers", "telephone numbers that belong to us"),
+    Section("/settings/agents", "Agents", "variables, and what they remember"),
+    Section("/settings/texts", "Missed calls", "the text to callers who were missed"),
+    Section("/settings/secrets", "Secrets", "webhook and tool secrets, the ElevenLabs API key", change="own"),
+    Section("/settings/users", "Users", "invitations and roles", change="own"),
+    Section("/settings/keys", "API keys", "for programs, with their scopes", change="own"),
+    Section("/settings/audit", "Audit log", "who looked at what, and who changed what", "audit"),
 )
 
 #: By the word in `?done=`, what a page says that a form led to. Only these words are ever shown.
