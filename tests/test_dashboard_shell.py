@@ -14,6 +14,7 @@ from tests.api import Api
 from tests.people import signed_in, stranger
 
 _STATIC = Path(dashboard.__file__).parent / "static"
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  #: what no query decides
 _TORONTO = ZoneInfo("America/Toronto")
 
 
@@ -61,6 +62,22 @@ async def test_what_is_not_there_is_said_within_the_frame(api: Api) -> None:
     assert 404 == answer.status_code
     assert "That page is not here" in answer.text
     assert ["/calls", "/follow-ups", "/contacts"] == _nav(answer.text)
+
+
+@on_sqlite
+async def test_a_program_at_a_mistyped_address_is_told_so_as_programs_are(api: Api) -> None:
+    told = {"error": "There is no such page.", "success": False, "code": "not_found"}
+    for path in ("/webhook/elevenlabs", "/apis/calls", "/calls/nowhere/at/all"):
+        for accept in ("application/json", "*/*", ""):
+            answer = await stranger(api).post(path, content=b"{}", headers={"Accept": accept})
+            assert (404, told) == (answer.status_code, answer.json()), (path, accept)
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+    wrong = await stranger(api).post("/calls", headers={"Accept": "application/json"})
+    assert (405, "method_not_allowed", "GET, HEAD") == (
+        wrong.status_code,
+        wrong.json()["code"],
+        ", ".join(sorted(wrong.headers["allow"].split(", "))),
+    )
 
 
 async def test_the_theme_is_the_servers_to_draw_and_no_other_word_gets_in(api: Api) -> None:

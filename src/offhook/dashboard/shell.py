@@ -4,13 +4,14 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import jinja2
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from offhook.dashboard import assets, phrases
@@ -158,7 +159,13 @@ async def _our_fault(request: Request, error: Exception) -> Response:
 async def _error_page(
     request: Request, status: int, sentence: str, *, headers: Mapping[str, str] | None = None, may_ask: bool = True
 ) -> Response:
-    """*may_ask*: the database, who is looking; otherwise the page stands alone."""
+    """*may_ask*: the database, who is looking; otherwise the page stands alone.
+
+    A browser that opens a page names HTML among what it takes. Who does not is a program, maybe one with a mistyped address.
+    """
+    if "text/html" not in request.headers.get("accept", ""):
+        told = {"error": sentence, "success": False, "code": HTTPStatus(status).name.lower()}
+        return JSONResponse(told, status, headers)
     visit = await _visit(request) if may_ask else Visit(request, None)
     answer = await page(visit, "error.html", status=status, number=status, sentence=sentence)
     answer.headers.update(headers or {})
