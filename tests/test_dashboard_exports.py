@@ -64,6 +64,20 @@ async def test_a_list_is_exported_as_it_is_filtered_and_no_cell_is_a_formula(api
     assert {"calls", "contacts", "follow-ups", "events"} == {one.object_id for one in entries}
 
 
+async def test_the_audit_log_is_exported_as_it_is_filtered_and_its_export_stands_in_it(api: Api) -> None:
+    await _somebody(api)
+    auditor = await signed_in(api, "auditor", "=audit@acme.example")
+    await auditor.get(f"/calls/{hex_id(1)}")
+    (read,) = _rows(await auditor.get("/settings/audit.csv?action=call_read"))
+    assert ("'=audit@acme.example", "call_read", hex_id(1)) == (read["who"], read["action"], read["objectId"])
+    entries = (await auditor.get("/settings/audit.json")).json()
+    assert ["exported", "exported", "call_read"] == [one["action"] for one in entries]
+    assert {"format": "csv", "filters": "action=call_read"} == json.loads(entries[1]["details"])
+    assert "/settings/audit.csv?action=call_read" in (await auditor.get("/settings/audit?action=call_read")).text
+    manager = await signed_in(api, "manager")
+    assert 403 == (await manager.get("/settings/audit.csv")).status_code
+
+
 async def test_a_number_that_is_searched_is_exported_once(api: Api) -> None:
     await _somebody(api)
     found = await (await signed_in(api, "owner")).get("/contacts.json", params={"q": "+14165550100"})

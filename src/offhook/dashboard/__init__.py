@@ -126,6 +126,8 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/follow-ups.json", exports.follow_ups, "inspect"),
     Page("GET", "/events.csv", exports.events, "inspect"),
     Page("GET", "/events.json", exports.events, "inspect"),
+    Page("GET", "/settings/audit.csv", exports.audit_log, "audit"),
+    Page("GET", "/settings/audit.json", exports.audit_log, "audit"),
     Page("GET", "/search.json", palette.search, "look"),
     Page("GET", "/live", listening.listen, "look", keeps_awake=False),
 )

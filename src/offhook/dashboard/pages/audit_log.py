@@ -22,13 +22,14 @@ async def audit_log(visit: Visit) -> Response:
     asked, read = visit.request.query_params, visit.deps.database.read
     before = asked.get("before", "")
     rows = await read(
-        audit.page, visit.org_id, _wanted(asked, zone_of(visit)), limit=_ON_A_PAGE + 1, before=_seq(before)
+        audit.page, visit.org_id, chosen(asked, zone_of(visit)), limit=_ON_A_PAGE + 1, before=_seq(before)
     )
     return await page(
         visit,
         "audit_log.html",
         rows=[(row, msgspec.json.decode(row.details) if row.details else {}) for row in rows[:_ON_A_PAGE]],
-        older=_older(asked, rows[_ON_A_PAGE - 1].seq) if len(rows) > _ON_A_PAGE else None,
+        older=_address(asked, before=rows[_ON_A_PAGE - 1].seq) if len(rows) > _ON_A_PAGE else None,
+        address=_address(asked),
         asked=asked,
         sections=tabs(visit),
         here=URL,
@@ -37,7 +38,7 @@ async def audit_log(visit: Visit) -> Response:
     )
 
 
-def _wanted(asked: QueryParams, zone: ZoneInfo) -> Wanted:
+def chosen(asked: QueryParams, zone: ZoneInfo) -> Wanted:
     """What is typed wrong filters nothing."""
     since, until = span(asked.get("from", ""), asked.get("to", ""), zone)
     action = asked.get("action")
@@ -54,6 +55,7 @@ def _seq(typed: str) -> int | None:
     return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 19 else None
 
 
-def _older(asked: QueryParams, seq: int) -> str:
+def _address(asked: QueryParams, **more: int) -> str:
+    """This page as it is filtered, from its beginning unless *more* says before what."""
     kept = [(name, value) for name, value in asked.multi_items() if name != "before"]
-    return f"{URL}?" + urlencode([*kept, ("before", seq)])
+    return f"{URL}?" + urlencode([*kept, *more.items()])

@@ -13,6 +13,7 @@ from offhook.dashboard import downloads, phrases
 from offhook.dashboard.call_rows import persons_number
 from offhook.dashboard.downloads import BATCH_ROWS, Row, ZipStream, time_of
 from offhook.dashboard.outcomes import outcome_of
+from offhook.dashboard.pages.audit_log import chosen as chosen_entries
 from offhook.dashboard.pages.calls import chosen as chosen_calls
 from offhook.dashboard.pages.events import chosen as chosen_events
 from offhook.dashboard.pages.follow_ups import chosen_view
@@ -20,7 +21,7 @@ from offhook.dashboard.shell import zone_of
 from offhook.dashboard.visitors import Visit
 from offhook.errors import NotFound
 from offhook.logs import log
-from offhook.store import bundles, call_lists, contact_pages, event_lists, follow_up_lists
+from offhook.store import audit, bundles, call_lists, contact_pages, event_lists, follow_up_lists
 from offhook.store.contacts import Contact
 
 _CALLS = (
@@ -36,6 +37,7 @@ _EVENTS = (
     "id", "receivedAt", "type", "source", "proof", "status", "reason", "conversationId", "callId", "agentId", "bytes",
     "deliveries",
 )  # fmt: skip
+_AUDIT = ("at", "who", "action", "objectKind", "objectId", "details", "address")
 _FEW_CALLS = 20  #: with all that was said in them
 _AS_JSON = frozenset({"transcript", "analysis", "context", "details"})  #: columns that hold JSON
 
@@ -113,6 +115,21 @@ async def events(visit: Visit) -> Response:
         return dict(zip(_EVENTS, said, strict=True))
 
     return await _exported(visit, "events", _EVENTS, behind, row)
+
+
+async def audit_log(visit: Visit) -> Response:
+    zone = zone_of(visit)
+    wanted = chosen_entries(visit.request.query_params, zone)
+
+    async def behind(last: Any) -> Sequence[Any]:
+        before = None if last is None else last.seq
+        return await visit.deps.database.read(audit.page, visit.org_id, wanted, limit=BATCH_ROWS, before=before)
+
+    def row(one: Any) -> Row:
+        said = (time_of(one.at, zone), one.who, one.action, one.object_kind, one.object_id, one.details, one.address)
+        return dict(zip(_AUDIT, said, strict=True))
+
+    return await _exported(visit, "audit", _AUDIT, behind, row)
 
 
 async def _exported(
