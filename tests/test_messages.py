@@ -15,6 +15,7 @@ from offhook.deps import Deps
 from offhook.effects import kinds
 from offhook.ledger import LEASE_S, Ledger
 from offhook.messages import Messages
+from offhook.replaying import Replays
 from offhook.rules import TextRules
 from offhook.settings import Settings
 from offhook.sms import provider_named
@@ -109,8 +110,9 @@ class House:
 
     def ledger(self) -> Ledger:
         texts = kinds(
-            cast(Any, NoFetching), self.messages, cast(Any, NoGuardian), cast(Any, NoReconcile), cast(Any, NoWaveforms)
-        )
+            cast(Any, NoFetching), self.messages, cast(Any, NoGuardian), cast(Any, NoReconcile),
+            Replays(self.deps.database), cast(Any, NoWaveforms),
+        )  # fmt: skip
         del texts["guard"], texts["reconcile"]
         return Ledger(self.deps.database, texts, lambda: self.now)
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from offhook import events
+from offhook import events, replaying
 from offhook.cli import replays
 from offhook.cli.installation import Installation
 from offhook.errors import Mistake
@@ -288,8 +288,8 @@ async def worked(ledger: Ledger) -> None:
 
 
 async def test_many_events_are_replayed_a_few_at_a_time(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replays, "_BATCH", 10)
-    monkeypatch.setattr(replays, "_UNDER_WAY", 5)
+    monkeypatch.setattr(replays, "BATCH", 10)
+    monkeypatch.setattr(replaying, "_UNDER_WAY", 5)
     deps = api.deps
     filed = [told(api, BOOKING, ("data.conversation_id", f"conv_{n}"), status="quarantined") for n in range(25)]
     await file(api, *filed, event(b"[", org_id=api.org.id, status="stale"))

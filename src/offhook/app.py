@@ -30,6 +30,7 @@ from offhook.personalization import Personalization
 from offhook.projection.projector import Projector
 from offhook.reconcile.rounds import Reconcile
 from offhook.refusals import Refusals
+from offhook.replaying import Replays
 from offhook.routes import Entrance, doors
 from offhook.sealing import KeyRing
 from offhook.settings import Settings, read_settings
@@ -217,7 +218,10 @@ def _furnished(settings: Settings, keys: KeyRing, snapshot: Snapshot | None, *, 
         projector=Projector(database, keys, directory, contexts, folders, now),
         messages=messages,
         ledger=Ledger(
-            database, kinds(fetching, messages, guardian, reconcile, waveforms), now, is_alone=settings.is_sqlite
+            database,
+            kinds(fetching, messages, guardian, reconcile, Replays(database), waveforms),
+            now,
+            is_alone=settings.is_sqlite,
         ),
         guardian=guardian,
         refusals=Refusals(),

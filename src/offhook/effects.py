@@ -11,6 +11,9 @@ from offhook.ledger import Kind
 from offhook.messages import Messages
 from offhook.reconcile import rounds
 from offhook.reconcile.rounds import Reconcile
+from offhook.replaying import KIND as REPLAY
+from offhook.replaying import WITHIN_S as REPLAY_S
+from offhook.replaying import Replays
 from offhook.waveforms import WITHIN_S as WAVEFORM_S
 from offhook.waveforms import Waveforms
 
@@ -18,7 +21,12 @@ _TEXT_S = 60.0  #: one attempt; a provider is given 15 s for each of its request
 
 
 def kinds(
-    fetching: Fetching, messages: Messages, guardian: Guardian, reconcile: Reconcile, waveforms: Waveforms
+    fetching: Fetching,
+    messages: Messages,
+    guardian: Guardian,
+    reconcile: Reconcile,
+    replays: Replays,
+    waveforms: Waveforms,
 ) -> dict[str, Kind]:
     """By the name that rows of store.tables.effects bear; a row whose kind is not here waits for an offhook that knows it."""
     return {
@@ -27,6 +35,7 @@ def kinds(
         "guard": Kind(guardian.guard, every_s=EVERY_S, jitter=0.1, within_s=ROUND_S),
         "missed_call_text": Kind(messages.text_missed_call, within_s=_TEXT_S, on_dead=messages.give_up),
         "reconcile": Kind(reconcile.go_round, every_s=rounds.EVERY_S, jitter=rounds.JITTER, within_s=rounds.WITHIN_S),
+        REPLAY: Kind(replays.replay, attempts=3, within_s=REPLAY_S, hands=1),
         "text": Kind(messages.send_now, within_s=_TEXT_S, on_dead=messages.give_up),
         "waveform": Kind(waveforms.draw, attempts=3, within_s=WAVEFORM_S, hands=1),
     }

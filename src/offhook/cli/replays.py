@@ -1,6 +1,5 @@
 """Events understood again: chosen, sent back a few at a time, or only tried to see what would change."""
 
-import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -11,12 +10,13 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.cli.installation import Installation
-from offhook.cli.progress import Advance, bar
+from offhook.cli.progress import bar
 from offhook.cli.terminal import plain, print_facts
 from offhook.directory import Directory
 from offhook.errors import Mistake
 from offhook.events import ASIDES, Event, Status, call_id, event_id
 from offhook.projection.refolding import Refolding, Step
+from offhook.replaying import BATCH, Standing, sent_back
 from offhook.store import events, organizations
 from offhook.store.database import Database
 from offhook.store.events import Chosen
@@ -27,13 +27,8 @@ from offhook.voice.parts import Folders
 MOST_SHOWN = 200  #: rows of a difference; the rest is counted
 
 _CLAIMED_TOGETHER = 50
-_BATCH = 200  #: events sent back together: what is live waits behind them for a second at most
-_UNDER_WAY = 100  #: of those before, that may still wait when the next are sent
-_LOOK_EVERY_S = 0.1
 _LONGEST_VALUE, _LONGEST_JSON_VALUE = 60, 2_000
 _EVENT_ID = re.compile(r"[0-9a-f]{24}", re.ASCII)
-
-Standing = tuple[Status, str | None]
 
 
 # Which events
@@ -142,8 +137,8 @@ async def replayed_all(here: Installation, chosen: Chosen, wait_s: float) -> dic
     if not ids and not others:
         raise Mistake(_NOBODYS)
     outcomes: dict[str, Standing] = {}
-    for begin in range(0, len(ids), _BATCH):
-        outcomes |= await replayed(here.database, Chosen(ids=tuple(ids[begin : begin + _BATCH])), wait_s)
+    for begin in range(0, len(ids), BATCH):
+        outcomes |= await replayed(here.database, Chosen(ids=tuple(ids[begin : begin + BATCH])), wait_s)
     if others:
         outcomes |= await replayed(here.database, msgspec.structs.replace(chosen, statuses=others), wait_s)
     return outcomes
@@ -152,59 +147,14 @@ async def replayed_all(here: Installation, chosen: Chosen, wait_s: float) -> dic
 async def replayed(database: Database, chosen: Chosen, wait_s: float) -> dict[str, Standing]:
     """Send them back, a few at a time as long as somebody takes them up, and all at once when nobody has for *wait_s*."""
     total, last_seq = await database.read(events.count_replayable, chosen)
-    outcomes: dict[str, Standing] = {}
     with bar("Replaying", total) as advance:
-        watch = _Watch(database, wait_s, advance)
-        async for ids in _batches(database, chosen, last_seq):
-            await database.write(events.send_back, ids)
-            outcomes |= dict.fromkeys(ids, ("pending", None))
-            outcomes |= await watch.until_few_wait(ids, _UNDER_WAY)
-        outcomes |= await watch.until_few_wait((), 0)
-    return outcomes
-
-
-class _Watch:
-    """What was sent back and has not come to its end."""
-
-    def __init__(self, database: Database, wait_s: float, advance: Advance) -> None:
-        self._database = database
-        self._wait_s = wait_s
-        self._advance = advance
-        self._waiting: dict[str, None] = {}
-
-    async def until_few_wait(self, more: Sequence[str], few: int) -> dict[str, Standing]:
-        """Those that came to an end meanwhile; nobody is waited for any more after `wait_s` in which none did."""
-        self._waiting |= dict.fromkeys(more)
-        ended: dict[str, Standing] = {}
-        until = time.monotonic() + self._wait_s
-        while len(self._waiting) > few:
-            news = await self._look()
-            ended |= news
-            if news:
-                until = time.monotonic() + self._wait_s
-            elif time.monotonic() >= until:
-                self._wait_s = 0.0
-                break
-            else:
-                await asyncio.sleep(_LOOK_EVERY_S)
-        return ended
-
-    async def _look(self) -> dict[str, Standing]:
-        ended: dict[str, Standing] = {}
-        waiting = list(self._waiting)
-        for begin in range(0, len(waiting), 500):
-            standing = await self._database.read(events.standing, waiting[begin : begin + 500])
-            ended |= {id: one for id, one in standing.items() if one[0] != "pending"}
-        for id in ended:
-            del self._waiting[id]
-        self._advance(len(ended))
-        return ended
+        return await sent_back(database, _batches(database, chosen, last_seq), wait_s, advance)
 
 
 async def _batches(database: Database, chosen: Chosen, last_seq: int) -> AsyncIterator[Sequence[str]]:
     """The ids of the events that there are now; what comes meanwhile is understood anyway."""
     after_seq = 0
-    while rows := await database.read(events.replayable, chosen, after_seq, _BATCH):
+    while rows := await database.read(events.replayable, chosen, after_seq, BATCH):
         if ids := [row.id for row in rows if row.seq <= last_seq]:
             yield ids
         after_seq = rows[-1].seq

@@ -31,6 +31,7 @@ from offhook.dashboard.pages import (
     joining,
     listening,
     palette,
+    replays,
     signing_in,
 )
 from offhook.dashboard.pages.settings import agents, hours, keys, numbers, organization, people, secrets, texts, users
@@ -93,6 +94,9 @@ PAGES: tuple[Page, ...] = (
     Page("POST", "/calls/{call_id}/notes/{note_id}", call.change_note, "work"),
     Page("GET", "/media/{call_id}.mp3", call.media, "look"),
     Page("GET", "/events", events.events, "inspect"),
+    Page("GET", "/events/replay", replays.ask, "operate"),
+    Page("POST", "/events/replay", replays.begin, "operate"),
+    Page("GET", "/events/replays", replays.reports, "inspect"),
     Page("GET", "/events/{event_id}", event.event, "inspect"),
     Page("GET", "/events/{event_id}/body", event.body, "own"),  # unscrubbed: our tool secret may stand in it
     Page("POST", "/events/{event_id}/replay", event.replay, "operate"),

@@ -36,6 +36,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "key_revoked": "closed an API key",
     "settings_changed": "changed settings",
     "event_replayed": "replayed an event",
+    "events_replayed": "replayed the events of a filter",
     "body_saved": "saved an event's body as it came",
     "effect_retried": "had something tried again that was given up",
 }

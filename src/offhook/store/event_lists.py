@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from offhook import events as words
 from offhook.events import Status
-from offhook.store.events import FACTS
+from offhook.store.events import FACTS, IS_REPLAYABLE
 from offhook.store.tables import events
 
 _NEWEST_FIRST = events.c.received_at.desc(), events.c.seq.desc()
@@ -57,6 +57,18 @@ def page(
     found = seqs.order_by(*_NEWEST_FIRST).limit(limit).subquery()
     whole = sa.select(*FACTS).join_from(events, found, found.c.seq == events.c.seq)
     return tx.execute(whole.order_by(*_NEWEST_FIRST)).all()
+
+
+def replayable(tx: sa.Connection, org_id: str, wanted: Wanted, limit: int) -> Sequence[str]:
+    """The ids of the newest *limit* of the wanted events of which something can be made, oldest first."""
+    mine = sa.select(events.c.id).where(*_conditions(org_id, wanted), IS_REPLAYABLE)
+    return tx.execute(mine.order_by(*_NEWEST_FIRST).limit(limit)).scalars().all()[::-1]
+
+
+def count_replayable(tx: sa.Connection, org_id: str, wanted: Wanted, most: int) -> int:
+    """How many they are; *most* + 1 where they are more than that."""
+    some = sa.select(events.c.seq).where(*_conditions(org_id, wanted), IS_REPLAYABLE).limit(most + 1).subquery()
+    return int(tx.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
 
 
 def has_any(tx: sa.Connection, org_id: str) -> bool:

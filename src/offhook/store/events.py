@@ -14,6 +14,11 @@ from offhook.store.tables import events
 #: What a list shows: everything but what is sealed.
 FACTS = tuple(column for column in events.c if column.name not in ("body", "answer"))
 
+#: Of an event of no conversation nothing can be made, and neither of one that belongs to nobody.
+IS_REPLAYABLE = sa.and_(
+    sa.or_(events.c.call_id.is_not(None), events.c.source.in_(ASIDES)), events.c.status != "unassigned"
+)
+
 #: The columns that filing writes, in the order of `filed_values`.
 FILED_COLUMNS = (
     "id", "org_id", "call_id", "type", "source", "proof", "status", "reason", "attempts", "deliveries",
@@ -136,8 +141,7 @@ def replayable_of_calls(tx: sa.Connection, chosen: Chosen, call_ids: Collection[
 
 
 def _replayable(chosen: Chosen) -> list[sa.ColumnElement[bool]]:
-    is_something = events.c.call_id.is_not(None) | events.c.source.in_(ASIDES)
-    wanted = [*_wanted(chosen.org_id, chosen.type, None, None), is_something, events.c.status != "unassigned"]
+    wanted = [*_wanted(chosen.org_id, chosen.type, None, None), IS_REPLAYABLE]
     if chosen.statuses:
         wanted.append(events.c.status.in_(chosen.statuses))
     if chosen.since is not None:

@@ -97,6 +97,7 @@ async def events(visit: Visit) -> Response:
         views=[("/events", "Events", None, not is_ring), ("/events?view=refused", "Refused", len(refused), is_ring)],
         is_ring=is_ring,
         refused=[(one, CHECKS.get(one.check, one.check)) for one in refused[:_MOST_REFUSALS]],
+        replay=choice.address().replace("/events", "/events/replay", 1),
         options=_options(choice),
         sources=SOURCES,
         proofs=PROOFS,
