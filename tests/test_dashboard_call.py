@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import sqlalchemy as sa
 
-from offhook.store.tables import absences, audit, calls, contacts, events, recording_peaks
+from offhook.store.tables import absences, audit, calls, contacts, effects, events, recording_peaks
 from tests.api import NOW, Api, hex_id, recording_row
 from tests.pages import Page
 from tests.people import signed_in
@@ -82,6 +82,27 @@ async def test_peaks_make_a_waveform_and_without_them_there_are_blocks(api: Api)
     page = await _page(api, "manager")
     assert ["wave"] == page.values("div", "class", class_="wave")
     assert ["01ff" * 50] == page.values("call-player", "data-peaks")
+
+
+async def test_a_recording_of_before_waveforms_gets_its_own_once_somebody_opens_its_call(api: Api) -> None:
+    await _add_whole_call(api)
+    await api.add_recording(CALL, b"RIFF", state="not_playable")
+    await _page(api)
+    assert [] == await _waveforms(api)
+    await api.add_recording(CALL, b"ID3 an MP3")
+    for role in ("owner", "auditor"):
+        await _page(api, role)
+    recording_id = recording_row(api.org.id, CALL, b"ID3 an MP3")["id"]
+    assert [(api.org.id, CALL, f'{{"recording":"{recording_id}"}}')] == await _waveforms(api)
+    await api.deps.database.write(lambda tx: tx.execute(effects.delete()) and None)
+    await api.insert(recording_peaks, {"recording_id": recording_id, "version": 1, "peaks": None, "created_at": NOW})
+    assert ["wave blocks"] == (await _page(api, "manager")).values("div", "class", class_="wave")
+    assert [] == await _waveforms(api)
+
+
+async def _waveforms(api: Api) -> list[Any]:
+    wanted = sa.select(effects.c.org_id, effects.c.call_id, effects.c.payload).where(effects.c.kind == "waveform")
+    return [tuple(row) for row in await api.deps.database.read(lambda tx: tx.execute(wanted).all())]
 
 
 async def test_a_recording_that_is_not_here_says_why(api: Api) -> None:

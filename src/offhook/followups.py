@@ -47,7 +47,7 @@ def fetch_recording(call: Mapping[str, Any], *, event_id: str, key: str) -> Wish
     return Wish(kind="fetch_recording", key=key, payload={"event": event_id}, **of_call)
 
 
-def draw_waveform(call: Mapping[str, Any], recording_id: str) -> Wish:
+def draw_waveform(call: Mapping[Any, Any], recording_id: str) -> Wish:
     """Once for each recording, and again when it is counted in another way."""
     of_call = {"org_id": call["org_id"], "call_id": call["id"]}
     key = f"{recording_id} {loudness.VERSION}"

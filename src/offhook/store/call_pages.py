@@ -21,7 +21,7 @@ class CallPage(msgspec.Struct, frozen=True, kw_only=True):
     contact: sa.Row[Any] | None
     follow_ups: Sequence[sa.Row[Any]]  #: not done yet, the first to be done first
     playing: sa.Row[Any] | None  #: the recording that is heard
-    peaks: bytes
+    drawn: sa.Row[Any] | None  #: its `peaks`, and the `version` of the way that they were counted
     events: Sequence[sa.Row[Any]]  #: events.FACTS, oldest first
     audio_absence: str | None  #: why there will be no recording
     newer_id: str | None
@@ -41,7 +41,7 @@ def get(tx: sa.Connection, org_id: str, call_id: str) -> CallPage | None:
         contact=_contact(tx, org_id, whole.row.contact_id),
         follow_ups=_open_follow_ups(tx, org_id, call_id),
         playing=playing,
-        peaks=recordings.peaks(tx, playing.id) if playing is not None else b"",
+        drawn=recordings.drawn(tx, playing.id) if playing is not None else None,
         events=its_events(tx, org_id, call_id),
         audio_absence=_audio_absence(tx, org_id, whole.row.provider_call_id),
         newer_id=newer,

@@ -34,10 +34,11 @@ def playing(tx: sa.Connection, call_id: str) -> sa.Row[Any] | None:
     ).one_or_none()
 
 
-def peaks(tx: sa.Connection, recording_id: str) -> bytes:
-    """How loud it is, moment by moment (0-255); nothing while nobody has looked, or where it cannot be decoded."""
-    known = sa.select(recording_peaks.c.peaks).where(recording_peaks.c.recording_id == recording_id)
-    return bytes(tx.execute(known).scalar() or b"")
+def drawn(tx: sa.Connection, recording_id: str) -> sa.Row[Any] | None:
+    """`peaks`, how loud it is, moment by moment (0-255; NULL: it cannot be decoded), and the `version` of the way that they
+    were counted; None while nobody has looked."""
+    columns: tuple[sa.ColumnElement[Any], ...] = (recording_peaks.c.peaks, recording_peaks.c.version)
+    return tx.execute(sa.select(*columns).where(recording_peaks.c.recording_id == recording_id)).one_or_none()
 
 
 def find(tx: sa.Connection, recording_id: str) -> sa.Row[Any] | None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from starlette.responses import Response
 
-from offhook import recordings
+from offhook import followups, recordings
 from offhook.dashboard import charts, conversation, phrases
 from offhook.dashboard.call_rows import persons_number
 from offhook.dashboard.charts import Lanes
@@ -15,8 +15,9 @@ from offhook.dashboard.outcomes import WAITS, instead_of_summary, outcome_of
 from offhook.dashboard.shell import Flash, page, redirect
 from offhook.dashboard.visitors import Visit
 from offhook.errors import NotFound
-from offhook.store import audit, call_pages, calls, notes, summaries
+from offhook.store import audit, call_pages, calls, effects, notes, summaries
 from offhook.store.call_pages import CallPage
+from offhook.voice import loudness
 
 _ONE_LOOK_S = 600.0  #: a page that is read, left and read again is one look
 _ONE_HEARING_S = 3600.0  #: a player asks for a recording piece by piece
@@ -62,7 +63,18 @@ async def call(visit: Visit) -> Response:
     if found is None:
         return await _not_understood(visit, call_id)
     await visit.note("call_read", "call", call_id, once_in_s=_ONE_LOOK_S)
+    await _draw_later(visit, found)
     return await page(visit, "call.html", flash=_flash(visit), **_facts(found, visit.deps.now()))
+
+
+async def _draw_later(visit: Visit, found: CallPage) -> None:
+    """A recording of before waveforms were counted as they are now gets its own when somebody comes to hear it."""
+    kept = found.playing
+    if kept is None or kept.state != "ready" or (found.drawn and found.drawn.version == loudness.VERSION):
+        return
+    wish = followups.draw_waveform(found.whole.row._mapping, kept.id)
+    await visit.deps.database.write(effects.want, [wish], visit.deps.now())
+    visit.deps.ledger.ring()
 
 
 async def _not_understood(visit: Visit, call_id: str) -> Response:
@@ -114,11 +126,12 @@ def _player(
     kept = found.playing
     if kept is None and not lines:
         return None
+    peaks = bytes(found.drawn.peaks or b"") if found.drawn else b""
     is_playable = kept is not None and kept.state == "ready" and length > 0
     return Player(
-        lanes=charts.lanes(spoken, length, found.peaks),
+        lanes=charts.lanes(spoken, length, peaks),
         duration_s=length,
-        peaks=found.peaks.hex(),
+        peaks=peaks.hex(),
         is_playable=is_playable,
         is_here=kept is not None,
         sentence="" if is_playable else _why_silent(found, now),
