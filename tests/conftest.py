@@ -1,6 +1,5 @@
 """Fixtures for every test: both databases, Redis, the corpora, and offhook as a process. What they start is real."""
 
-import asyncio
 import copy
 import importlib
 import os
@@ -22,7 +21,7 @@ from offhook.store import migrations
 from offhook.store.database import Database
 from offhook.store.engine import open_database
 from tests.beside import an_organization
-from tests.services import Missing, Postgresql, Redis, Server
+from tests.services import Missing, Postgresql, Redis, Server, run_apart
 from tests.twins import Twin, served_twin
 
 hypothesis.settings.register_profile("offhook", deadline=None)  # a machine that is busy is no fault
@@ -118,7 +117,7 @@ def redis_url(redis_server: Redis) -> str:
 @pytest.fixture(scope="session")
 def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Settings(data_dir=tmp_path_factory.mktemp("migrated"))
-    asyncio.run(migrations.upgrade(settings))
+    run_apart(migrations.upgrade(settings))
     return settings.sqlite_path
 
 
@@ -128,7 +127,7 @@ def _migrated_postgresql(postgresql: Postgresql, secret_key: str, tmp_path_facto
     url = postgresql.url(name)
     data_dir = tmp_path_factory.mktemp("migrated")
     settings = Settings(data_dir=data_dir, database_url=url, secret_key=secret_key)
-    asyncio.run(migrations.upgrade(settings))
+    run_apart(migrations.upgrade(settings))
     return name
 
 
@@ -312,6 +311,29 @@ async def api(settings: Settings) -> AsyncIterator[Any]:
     """A tests.api.Api: the application in this process and a client with an organisation's key, once for each engine."""
     async with importlib.import_module("tests.api").running_api(settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def _office(standing_server: Callable[[str], Server]) -> Server:
+    return importlib.import_module("tests.browser").an_office(standing_server("sqlite"))  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def _visitor(_office: Server) -> Iterator[Any]:
+    """A browser for each module: while it runs, no other event loop may in this thread."""
+    browsing = importlib.import_module("tests.browser")
+    executable = browsing.chromium()
+    if executable is None:
+        _absent("Chromium is not installed (apt-get install chromium): the tests in a browser do not run.")
+    with browsing.a_browser(executable) as browser:
+        yield browsing.Visitor(browser, _office)
+
+
+@pytest.fixture
+def visit(_visitor: Any) -> Iterator[Any]:
+    """A tests.browser.Visitor: `visit("/calls")` opens a page in Chromium, and the test fails when that complains."""
+    with _visitor.one_test():
+        yield _visitor
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

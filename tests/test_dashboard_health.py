@@ -74,8 +74,15 @@ def test_a_failed_call_that_was_fetched_later_counts_once() -> None:
     health = _health(last_success_at=NOW - 60, fetched_since=4)
     assert Fuse(4, 401, 60.0) == fuse_of(health, Streak(3, 401), NOW)
     assert Fuse(6, 503, 60.0) == fuse_of(health, Streak(6, 503), NOW)
+    assert Fuse(3, 401, 60.0) == fuse_of(_health(last_success_at=NOW - 60, reconcile="behind"), Streak(3, 401), NOW)
     elsewhere = _health(findings=[_finding("answers_failing", details={"answers": 8, "status": 500})])
     assert Fuse(8, 500, None) == fuse_of(elsewhere, None, NOW)  # another replica's door
+
+
+def test_whoever_was_refused_is_a_stranger_while_no_call_is_missing() -> None:
+    assert Fuse(0, 401, 60.0) == fuse_of(_health(last_success_at=NOW - 60), Streak(9, 401), NOW)
+    alone = _health(last_success_at=NOW - 60, connected_at=None, reconcile=None)
+    assert Fuse(9, 401, 60.0) == fuse_of(alone, Streak(9, 401), NOW)  # nobody can be asked
 
 
 def test_the_remedy_follows_from_how_it_fails() -> None:
