@@ -54,9 +54,9 @@ def chromium() -> Path | None:
 
 
 @contextmanager
-def a_browser(executable: Path) -> Iterator[Browser]:
+def a_browser(executable: Path, *flags: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=executable, args=[*_FLAGS, *flags])
         yield browser
         browser.close()
 

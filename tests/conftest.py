@@ -31,6 +31,10 @@ CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 _SERVERS = pytest.StashKey[list[Server]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", type=Path, help="Keep the pictures of the pages in this folder.")
+
+
 def pytest_configure() -> None:
     """A shell starts what runs in its background deaf to Ctrl-C, and so would be every program that a test starts.
 
@@ -334,6 +338,14 @@ def visit(_visitor: Any) -> Iterator[Any]:
     """A tests.browser.Visitor: `visit("/calls")` opens a page in Chromium, and the test fails when that complains."""
     with _visitor.one_test():
         yield _visitor
+
+
+@pytest.fixture(scope="session")
+def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures go: to where --screenshots says, else away with this run."""
+    folder: Path = request.config.getoption("--screenshots") or tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

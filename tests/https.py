@@ -31,7 +31,7 @@ class Site:
 @contextmanager
 def site(folder: Path, answer: Callable[[str], Answer]) -> Iterator[Site]:
     """*answer* says what a path gives."""
-    certificate, key = _certificate(folder)
+    pem, key = certificate(folder)
     asked: list[str] = []
     headers_asked_with: list[dict[str, str]] = []
 
@@ -51,17 +51,18 @@ def site(folder: Path, answer: Callable[[str], Answer]) -> Iterator[Site]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(pem, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()  # looks that often for its end
     try:
-        yield Site(server.server_address[1], certificate, asked, headers_asked_with)
+        yield Site(server.server_address[1], pem, asked, headers_asked_with)
     finally:
         server.shutdown()
         server.server_close()
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """One for names of this machine, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
