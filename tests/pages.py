@@ -2,6 +2,12 @@
 
 from html.parser import HTMLParser
 
+#: What begins a line of its own, so that the order of its letters ends with it. All that is not here stands within a line.
+_BLOCKS = frozenset({
+    "article", "aside", "body", "button", "caption", "dd", "details", "dialog", "div", "dl", "dt", "footer", "form", "h1",
+    "h2", "h3", "header", "html", "legend", "li", "main", "nav", "ol", "option", "p", "pre", "section", "select", "small",
+    "summary", "svg", "table", "td", "textarea", "th", "title", "tr", "ul",
+})  # fmt: skip
 _EMPTY = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "path", "rect", "use"})
 
 
@@ -41,6 +47,24 @@ class Page(HTMLParser):
     def values(self, tag: str, attribute: str, /, **attributes: str) -> list[str]:
         """The *attribute* of each such *tag*."""
         return [element[1].get(attribute, "") for element in self.elements if _is(element, tag, attributes)]
+
+    def texts_that_turn(self, signs: frozenset[str]) -> list[str]:
+        """What holds one of *signs*, which turn the direction of a line, and shares its line with other words."""
+        turning = ((within, text) for within, text in self._texts if signs & set(text))
+        return [
+            f"<{self.elements[within[-1]][0]}> {text}"
+            for within, text in turning
+            if not self._stands_apart(within, text)
+        ]
+
+    def _stands_apart(self, within: tuple[int, ...], text: str) -> bool:
+        for number in reversed(within):
+            tag, attributes = self.elements[number]
+            if tag == "bdi" or "dir" in attributes:
+                return True
+            if tag in _BLOCKS:
+                return self._said_in(number) == " ".join(text.split())
+        return False
 
     def _said_in(self, number: int) -> str:
         return " ".join("".join(text for within, text in self._texts if number in within).split())

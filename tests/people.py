@@ -22,12 +22,12 @@ async def add_user(api: Api, email: str, role: Role | None, *, org_id: str | Non
     return await api.deps.database.write(_add, email, password_hash, role, org_id or api.org.id, api.deps.now())
 
 
-async def signed_in(api: Api, role: Role | None, email: str = "") -> httpx.AsyncClient:
-    """The browser of a new user with that role, signed in without the form."""
-    user_id = await add_user(api, email or f"{role}@acme.example", role)
+async def signed_in(api: Api, role: Role | None, email: str = "", *, org_id: str | None = None) -> httpx.AsyncClient:
+    """The browser of a new user with that role in the organisation, signed in without the form."""
+    user_id = await add_user(api, email or f"{role}@acme.example", role, org_id=org_id)
     token = f"token of {role} {email}".replace(" ", "-")
     await api.deps.database.write(
-        sessions.start, hash_of(token), user_id, org_id=api.org.id, address="192.0.2.1", browser="a test",
+        sessions.start, hash_of(token), user_id, org_id=org_id or api.org.id, address="192.0.2.1", browser="a test",
         now=api.deps.now(), idle_s=3600, absolute_s=86_400,
     )  # fmt: skip
     browser = stranger(api)

@@ -75,13 +75,18 @@ class SignIns:
             await self._database.write(users.rehash, user.id, await self.passwords.hashed(password))
         return user
 
-    async def change_password(self, user_id: str, old: str, new: str, client: Client, *, stay: str) -> None:
-        """Every other session of theirs ends; *stay*: the hash of the one that does not. BadInput says what is wrong."""
+    async def change_password(self, user_id: str, old: str, new: str, client: Client, *, stay: str) -> str:
+        """Every other session of theirs ends; the one with the hash *stay* goes on under the token that is returned.
+
+        BadInput says what is wrong.
+        """
         user = await self._database.read(users.by_id, user_id)
         if user is None or await self.proven(user.email, old, client) is None:
             raise BadInput("That is not your present password.")
         password_hash = await self.passwords.hashed(chosen_password(new, user.email))
-        await self._database.write(self._changed, user, password_hash, client, stay)
+        token = new_token()
+        await self._database.write(self._changed, user, password_hash, client, stay, hash_of(token))
+        return token
 
     def let_in(self, tx: sa.Connection, user: User, token: str, client: Client, *, org_id: str | None = None) -> None:
         """Begin a session, looking at *org_id* or the first of theirs."""
@@ -101,9 +106,12 @@ class SignIns:
         users.stamp_signed_in(tx, user.id, now)
         note_everywhere(tx, user, "signed_in", client, now)
 
-    def _changed(self, tx: sa.Connection, user: User, password_hash: str, client: Client, stay: str) -> None:
+    def _changed(
+        self, tx: sa.Connection, user: User, password_hash: str, client: Client, stay: str, new_hash: str
+    ) -> None:
         users.set_password(tx, user.id, password_hash, self._now())
         sessions.end_all(tx, user.id, but=stay)
+        sessions.renew(tx, stay, new_hash)
         sign_in_attempts.forgive(tx, [_account_key(user.email)])
         note_everywhere(tx, user, "password_changed", client, self._now())
 

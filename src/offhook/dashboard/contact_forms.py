@@ -76,4 +76,4 @@ def _email(line: str) -> str:
 def _short(text: str, what: str) -> str | None:
     if len(text) > _LONGEST_NAME:
         raise BadInput(f"{what} has at most {_LONGEST_NAME} characters.")
-    return text.replace("\0", "").strip() or None
+    return text.strip() or None

@@ -18,7 +18,8 @@ class Form:
     def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
         self._fields: dict[str, list[str]] = {}
         for name, value in fields:
-            self._fields.setdefault(name, []).append(value)
+            said = value.replace("\0", "")  # browsers send none, PostgreSQL takes none
+            self._fields.setdefault(name, []).append(said)
 
     def __contains__(self, name: str) -> bool:
         return name in self._fields
@@ -42,7 +43,7 @@ def summary_in(form: Form) -> str:
 
 
 def _words_in(form: Form, name: str) -> str:
-    text = form[name].replace("\r\n", "\n").replace("\0", "").strip()
+    text = form[name].replace("\r\n", "\n").strip()
     if not text:
         raise BadInput(f"A {name} needs some words. Go back, and write them.")
     if len(text) > LONGEST_NOTE:

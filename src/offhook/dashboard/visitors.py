@@ -14,7 +14,7 @@ from offhook.credentials import hash_of
 from offhook.dashboard.forms import LONGEST_FORM_BYTES, Form, read_form
 from offhook.dashboard.same_origin import SAFE_METHODS, is_ours
 from offhook.deps import Deps
-from offhook.errors import Forbidden
+from offhook.errors import Forbidden, NotFound
 from offhook.roles import Right, Role, may
 from offhook.settings import Settings
 from offhook.store import audit, sessions
@@ -139,6 +139,7 @@ class SignInFirst(Exception):
 async def arrive(request: Request, page: Page) -> Visit:
     """The visit; SignInFirst, or Forbidden when the role is too small or the request is not from a page of ours."""
     deps: Deps = request.app.state.deps
+    _without_nul(request)
     if not is_ours(request.method, request.headers, deps.settings.public_url):
         raise Forbidden("This was sent from another site. Open the page here, and try again.")
     viewer = await find_viewer(request, deps, keeps_awake=page.keeps_awake)
@@ -148,6 +149,15 @@ async def arrive(request: Request, page: Page) -> Visit:
         if not viewer.may(page.right):
             raise Forbidden(_too_small(viewer))
     return Visit(request, viewer)
+
+
+def _without_nul(request: Request) -> None:
+    """PostgreSQL takes none, so no path with one leads anywhere, and nothing that is searched has one."""
+    if "\0" in request.scope["path"]:
+        raise NotFound("There is no such page.")
+    request.scope["query_string"] = request.scope["query_string"].replace(
+        b"%00", b"+"
+    )  # taken out, "%0%000" would make one
 
 
 async def find_viewer(request: Request, deps: Deps, *, keeps_awake: bool = True) -> Viewer | None:

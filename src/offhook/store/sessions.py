@@ -89,6 +89,11 @@ def switch(tx: sa.Connection, token_hash: str, org_id: str) -> None:
     tx.execute(_this(token_hash).values(org_id=org_id))
 
 
+def renew(tx: sa.Connection, token_hash: str, new_hash: str) -> None:
+    """The same session under another token: copies of the one before are worth nothing."""
+    tx.execute(_this(token_hash).values(token_hash=new_hash))
+
+
 def end(tx: sa.Connection, token_hash: str) -> None:
     tx.execute(sessions.delete().where(sessions.c.token_hash == token_hash))
 

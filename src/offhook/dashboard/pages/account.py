@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from offhook.accounts.sign_ins import TooOften
 from offhook.dashboard.shell import Flash, page, redirect
-from offhook.dashboard.visitors import Visit, client_of
+from offhook.dashboard.visitors import Visit, client_of, hand_over
 from offhook.errors import BadInput, Mistake, NotFound
 from offhook.store import sessions
 
@@ -17,12 +17,12 @@ async def account(visit: Visit) -> Response:
 async def change_password(visit: Visit) -> Response:
     form, viewer = await visit.form(), visit.viewer
     try:
-        await visit.deps.sign_ins.change_password(
+        token = await visit.deps.sign_ins.change_password(
             viewer.user_id, form["old"], form["new"], client_of(visit), stay=viewer.token_hash
         )
     except (Mistake, BadInput, TooOften) as error:
         return await _show(visit, trouble=error.message, status=400)
-    return redirect("/account?password=changed")
+    return hand_over(redirect("/account?password=changed"), token, visit.deps.settings)
 
 
 async def sign_out_elsewhere(visit: Visit) -> Response:

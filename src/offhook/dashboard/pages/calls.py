@@ -125,7 +125,7 @@ def chosen(query: QueryParams) -> Choice:
         words=" ".join(query.get("q", "")[:_LONGEST_WORDS].split()),
         view=one_of(query, "view", _VIEWS) or "all",
         outcome=one_of(query, "outcome", CHOICES),
-        agent=query.get("agent", "")[:_LONGEST_WORDS].replace("\0", ""),
+        agent=query.get("agent", "")[:_LONGEST_WORDS].strip(),
         direction=one_of(query, "direction", ("inbound", "outbound")),
         since=day(query, "from"),
         until=day(query, "to"),

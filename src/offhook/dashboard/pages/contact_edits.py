@@ -56,7 +56,7 @@ async def change_note(visit: Visit) -> Response:
 
 async def choose_other(visit: Visit) -> Response:
     """Whom to merge with: people found by name, number or email, each with a button."""
-    id, search = visit.param("contact_id"), visit.request.query_params.get("q", "")[:200].replace("\0", "")
+    id, search = visit.param("contact_id"), visit.request.query_params.get("q", "")[:200]
     kept = await _must_be(visit, id)
     number = phone.e164(search, visit.deps.directory.country_of(visit.org_id)) if search.strip() else None
     found = await visit.deps.database.read(_others, visit.org_id, id, search, number)

@@ -23,7 +23,7 @@ async def contact_list(visit: Visit) -> Response:
 
 async def _show(visit: Visit, *, typed: contact_forms.Typed = _NOTHING, wrong: str = "", status: int = 200) -> Response:
     asked, read = visit.request.query_params, visit.deps.database.read
-    search = " ".join(asked.get("q", "")[:_LONGEST_SEARCH].replace("\0", "").split())
+    search = " ".join(asked.get("q", "")[:_LONGEST_SEARCH].split())
     after = _place(asked.get("after", ""))
     number = phone.e164(search, visit.deps.directory.country_of(visit.org_id)) if search else None
     found = await read(contact_pages.page, visit.org_id, search=search, number=number, limit=PAGE_ROWS + 1, after=after)

@@ -146,7 +146,7 @@ def _options(choice: Choice) -> dict[str, list[tuple[str, str]]]:
 
 def chosen(query: QueryParams) -> Choice:
     def word(name: str) -> str:
-        return query.get(name, "")[:_LONGEST_WORD].replace("\0", "").strip()
+        return query.get(name, "")[:_LONGEST_WORD].strip()
 
     return Choice(
         id=word("q"),

@@ -64,7 +64,7 @@ async def calls(visit: Visit) -> Response:
 
 async def contacts(visit: Visit) -> Response:
     zone = zone_of(visit)
-    search = " ".join(visit.request.query_params.get("q", "")[:200].replace("\0", "").split())
+    search = " ".join(visit.request.query_params.get("q", "")[:200].split())
     number = phone.e164(search, visit.deps.directory.country_of(visit.org_id)) if search else None
 
     async def behind(last: Any) -> Sequence[Any]:

@@ -62,7 +62,7 @@ async def text(visit: Visit) -> Response:
     """Send the person a text, under the rules of all texts; what cannot be sent is shown again with the reason."""
     id, form = visit.param("follow_up_id"), await visit.form()
     found = await visit.deps.database.read(follow_up_lists.person, visit.org_id, id)
-    body = form["text"].replace("\r\n", "\n").replace("\0", "").strip()
+    body = form["text"].replace("\r\n", "\n").strip()
     wrong = await _why_not(visit, None if found is None else found.row.number, body)
     if found is None or wrong:
         return await show(visit, id, words=Words(body, wrong), status=400)
@@ -117,7 +117,7 @@ def _add(
 
 
 def _words(typed: str, longest: int, what: str) -> str:
-    words = typed.replace("\r\n", "\n").replace("\0", "").strip()
+    words = typed.replace("\r\n", "\n").strip()
     if len(words) > longest:
         raise BadInput(f"{what} has at most {longest:,} characters; this one has {len(words):,}.")
     return words

@@ -25,7 +25,7 @@ class Filled:
 
 def read_filled(form: Form, readers: Mapping[str, Reader]) -> Filled:
     """Each field as its reader takes it."""
-    filled = Filled({name: form[name].replace("\0", "") for name in readers})
+    filled = Filled({name: form[name] for name in readers})
     for name, read in readers.items():
         try:
             filled.values[name] = read(filled.typed[name])
