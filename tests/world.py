@@ -62,9 +62,12 @@ def furnish(tx: sa.Connection, keys: KeyRing, org_id: str, words: Sequence[str],
         "callback_id": world.id("callback"),
         **world.drawn(),
     }
-    forms = {"agent_id": words[-1], "agent": words[-1], "number": "+16475550000", "contact": ids["contact_id"],
-             "other": ids["contact_id"], "user": ids["user_id"], "id": world.id("effect"), "org": org_id,
-             "variable": "x", "sure": "1", "reason": "a", "role": "owner", "note": "a", "until": "hour"}  # fmt: skip
+    agent, person = f"agent_{org_id}", ids["contact_id"]
+    forms = {
+        "agent_id": agent, "agent": agent, "number": "+16475550000", "contact": person, "other": person, "org": org_id,
+        "user": ids["user_id"], "id": world.id("effect"), "variable": "x", "sure": "1", "reason": "a", "role": "owner",
+        "note": "a", "until": "hour",
+    }  # fmt: skip
     links = world.links()
     return World(org_id, ids | {"invitation_id": links["id"]}, links, forms, str(kept["file"]))
 
@@ -149,6 +152,7 @@ class _World:
             agent = f"{word} {number}"
             organizations.add_agent(self._tx, self._org_id, agent, word, self._now)
             organizations.add_number(self._tx, self._org_id, f"+1647555{number:04}", word, self._now)
+        organizations.add_agent(self._tx, self._org_id, f"agent_{self._org_id}", "Desk", self._now)
         self.add(tables.staff, {"id": self.id("staff"), "name": words[-1], "number": None, "is_online": True,
                                 "is_available": True, **self._times})  # fmt: skip
         self.add(tables.users, {"id": self.id("user"), "email": f"{self.id('user')}@{words[-1]}", "name": words[-1],
