@@ -50,6 +50,15 @@ class Offhook(Server):
             time.sleep(0.02)
         return time.monotonic() - begun
 
+    def rest(self, events: int) -> None:
+        """Wait until nothing is left to do of *events*: no waveform either, which a process of its own draws."""
+        self.settle(events)
+        until = time.monotonic() + _SETTLING_PATIENCE_S
+        while self._ask("SELECT count(*) FROM effects WHERE status = 'due' AND call_id IS NOT NULL"):
+            if time.monotonic() > until:
+                raise Broken("What events bring about was not done in time.")
+            time.sleep(0.02)
+
     def kept_audio(self, conversation_id: str) -> Iterator[bytes]:
         """The recording, fetched as a program with an API key does."""
         calls = self.get("/api/calls/history").json()["calls"]
@@ -59,8 +68,10 @@ class Offhook(Server):
             yield from answer.iter_bytes()
 
     def _count(self, status: str) -> int:
-        """Asked of the database itself, so that it costs the server nothing."""
-        sql = f"SELECT count(*) FROM events WHERE status = '{status}'"
+        return self._ask(f"SELECT count(*) FROM events WHERE status = '{status}'")
+
+    def _ask(self, sql: str) -> int:
+        """Of the database itself, so that it costs the server nothing."""
         url = self.env.get("OFFHOOK_DATABASE_URL")
         return asyncio.run(_ask_postgresql(url, sql)) if url else _ask_sqlite(self.data_dir / "offhook.db", sql)
 
@@ -91,6 +102,9 @@ class Baseline(Process):
     def settle(self, events: int) -> float:
         """Nothing is left to do after its answers."""
         return 0.0
+
+    def rest(self, events: int) -> None:
+        """It does nothing when nobody asks."""
 
     def kept_audio(self, conversation_id: str) -> Iterator[bytes]:
         with (self.folder / f"{conversation_id}.mp3").open("rb") as file:
