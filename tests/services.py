@@ -25,7 +25,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO, TypeVar
 from unittest import mock
 
 import asyncpg
@@ -33,6 +33,8 @@ import httpx
 import psutil
 
 from offhook import cli, logs
+
+T = TypeVar("T")
 
 START_S = 30  #: a program that is not ready by then will not be
 _FOLDER_PREFIX = "offhook-tests-"
@@ -180,6 +182,26 @@ WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_si
 """
 
 
+class Model(NamedTuple):
+    """What an emptied database is like."""
+
+    schema: str
+    rows: list[tuple[str, str]]  #: tables, and what lies in them as JSON
+
+
+async def _model(url: str) -> Model:
+    connection = await asyncpg.connect(url)
+    try:
+        schema = await connection.fetchval(_SCHEMA)
+        rows: list[tuple[str, str]] = []
+        for (table,) in await connection.fetch(_HAVE_ROWS):
+            found = await connection.fetch(f"SELECT to_json(one)::text FROM {table} AS one")
+            rows += [(table, row) for (row,) in found]
+        return Model(schema, rows)
+    finally:
+        await connection.close()
+
+
 class Postgresql(Process):
     """A cluster of its own; as root it runs as user `postgres`, because PostgreSQL refuses root."""
 
@@ -189,6 +211,7 @@ class Postgresql(Process):
         self.port = free_port()
         folder = new_folder("postgresql")
         user = "postgres" if os.geteuid() == 0 else None
+        self._models: dict[str, Model] = {}  # of templates, which nobody changes
         if user:
             shutil.chown(folder, user, user)
         self._initdb(folder / "cluster", user)
@@ -213,24 +236,25 @@ class Postgresql(Process):
 
     def emptied(self, name: str, template: str) -> bool:
         """Make it what *template* is again, which takes a tenth of a new copy; False when its schema is another by now."""
-        is_like: list[bool] = []
+        return run_apart(self._empty(name, template))
 
-        async def empty() -> None:
-            before, after = [await asyncpg.connect(self.url(one)) for one in (template, name)]
-            await after.execute(_CUT_OFF_OTHERS)
-            is_like.append(await before.fetchval(_SCHEMA) == await after.fetchval(_SCHEMA))
-            if is_like[0]:
-                await after.execute(_EMPTY)
-                for (table,) in await before.fetch(_HAVE_ROWS):
-                    for (row,) in await before.fetch(f"SELECT to_json(one)::text FROM {table} AS one"):
-                        await after.execute(
-                            f"INSERT INTO {table} SELECT * FROM json_populate_record(NULL::{table}, $1)", row
-                        )
-            await before.close()
-            await after.close()
-
-        run_apart(empty())
-        return is_like[0]
+    async def _empty(self, name: str, template: str) -> bool:
+        if template not in self._models:
+            self._models[template] = await _model(self.url(template))
+        model = self._models[template]
+        connection = await asyncpg.connect(self.url(name))
+        try:
+            await connection.execute(_CUT_OFF_OTHERS)
+            if await connection.fetchval(_SCHEMA) != model.schema:
+                return False
+            await connection.execute(_EMPTY)
+            for table, row in model.rows:
+                await connection.execute(
+                    f"INSERT INTO {table} SELECT * FROM json_populate_record(NULL::{table}, $1)", row
+                )
+            return True
+        finally:
+            await connection.close()
 
     def is_ready(self) -> bool:
         return self._run("pg_isready", "--quiet", "--dbname=postgres", check=False) == 0
@@ -428,10 +452,10 @@ def _is_over(process: psutil.Process) -> bool:
         return True
 
 
-def run_apart(coroutine: Coroutine[Any, Any, None]) -> None:
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run it to its end, even where an event loop is running: in a thread with a loop of its own."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, coroutine).result()
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def as_user(name: str | None) -> dict[str, Any]:
