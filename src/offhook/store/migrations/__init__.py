@@ -1,6 +1,7 @@
 """The schema's history. `upgrade` brings a database to this version of offhook; `check` tells how far it is."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -92,7 +93,9 @@ def _current(tx: sa.Connection) -> str | None:
     return MigrationContext.configure(tx).get_current_revision()
 
 
+@cache
 def _head() -> str:
+    """What this code's history ends with; to read it is to load every revision."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None
     return head
