@@ -153,7 +153,7 @@ def build(deps: Deps) -> FastAPI:
         exception_handlers={**HANDLERS, 405: _wrong_method},
     )
     app.state.deps = deps
-    app.router.routes.extend(router.routes)  # they are whole: to include them would make each anew, and every request slower
+    app.router.routes.extend(router.routes)  # whole as they are: included, each would be made anew on the way
     return app
 
 
