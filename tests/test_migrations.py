@@ -101,8 +101,11 @@ def _differences(tx: sa.Connection) -> list[Any]:
 
 
 def _is_of_both_engines(_object: object, name: str | None, kind: str, *_: object) -> bool:
-    """The index of words is each engine's own, and no table that SQLAlchemy could describe."""
-    return not (kind == "table" and (name or "").startswith(("call_words", "call_search")))
+    """The indexes of words are each engine's own, and nothing that SQLAlchemy could describe."""
+    is_own = kind == "table" and (name or "").startswith(
+        ("call_words", "call_search", "contact_words", "contact_search")
+    )
+    return not is_own and name != "ix_contacts_search_text"
 
 
 def _indexes(tx: sa.Connection) -> set[tuple[str, str | None]]:

@@ -50,7 +50,7 @@ def condition(tx: sa.Connection, org_id: str, typed: str) -> sa.ColumnElement[bo
     asked = asked_for(typed)
     if asked is None:
         return None
-    people = sa.select(contacts.c.id).where(contacts.c.org_id == org_id, *matching(typed))
+    people = sa.select(contacts.c.id).where(*matching(tx, org_id, typed))
     theirs = sa.select(calls.c.id).where(calls.c.org_id == org_id, calls.c.contact_id.in_(people))
     # One set of ids: a list that is walked in its order can then ask for each without reading the call.
     return calls.c.id.in_(_said(tx, org_id, asked).union(theirs))

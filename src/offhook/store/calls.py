@@ -44,7 +44,7 @@ class WholeCall(msgspec.Struct, frozen=True):
 
 def page(tx: sa.Connection, org_id: str, wanted: CallFilter, *, limit: int, offset: int) -> CallPage:
     """The wanted calls, newest first."""
-    conditions = _conditions(org_id, wanted)
+    conditions = _conditions(tx, org_id, wanted)
     total = tx.execute(sa.select(sa.func.count()).select_from(calls).where(*conditions)).scalar_one()
     # The page is cut out by id, in the index alone; only its own rows are then read from the table.
     ids = sa.select(calls.c.id).where(*conditions).order_by(*_NEWEST_FIRST).limit(limit).offset(offset).subquery()
@@ -78,7 +78,7 @@ def get(tx: sa.Connection, org_id: str, call_id: str) -> sa.Row[Any] | None:
     return tx.execute(sa.select(calls).where(calls.c.id == call_id, calls.c.org_id == org_id)).one_or_none()
 
 
-def _conditions(org_id: str, wanted: CallFilter) -> list[sa.ColumnElement[bool]]:
+def _conditions(tx: sa.Connection, org_id: str, wanted: CallFilter) -> list[sa.ColumnElement[bool]]:
     equal = {
         calls.c.org_id: org_id,
         calls.c.contact_id: wanted.contact_id,
@@ -92,14 +92,14 @@ def _conditions(org_id: str, wanted: CallFilter) -> list[sa.ColumnElement[bool]]
     if wanted.until is not None:
         conditions.append(calls.c.happened_at < wanted.until)
     if wanted.words:
-        conditions.append(_has_words(org_id, wanted.words))
+        conditions.append(_has_words(tx, org_id, wanted.words))
     return conditions
 
 
-def _has_words(org_id: str, words: str) -> sa.ColumnElement[bool]:
+def _has_words(tx: sa.Connection, org_id: str, words: str) -> sa.ColumnElement[bool]:
     spoken = (calls.c.from_number, calls.c.to_number, calls.c.agent_name, calls.c.title, calls.c.summary)
     found = [column.icontains(words, autoescape=True) for column in spoken]
     if digits := contact_rows.digits_of(words):
         found += [calls.c.from_number.contains(digits), calls.c.to_number.contains(digits)]
-    named = sa.select(contacts.c.id).where(contacts.c.org_id == org_id, *contact_rows.matching(words))
+    named = sa.select(contacts.c.id).where(*contact_rows.matching(tx, org_id, words))
     return sa.or_(*found, calls.c.contact_id.in_(named))

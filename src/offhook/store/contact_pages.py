@@ -47,7 +47,7 @@ def page(
         owner = contacts.find_by_number(tx, org_id, number)
         if owner is not None:
             return [owner]
-    ids = sa.select(contact_table.c.id).where(contact_table.c.org_id == org_id, *matching(search))
+    ids = sa.select(contact_table.c.id).where(*matching(tx, org_id, search))
     if after is not None:
         at, id = contact_table.c.created_at, contact_table.c.id
         is_older = (at < after.created_at) | ((at == after.created_at) & (id < after.id))

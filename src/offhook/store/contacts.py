@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from offhook import events
 from offhook.errors import Conflict
-from offhook.store import contact_locks, opt_outs
+from offhook.store import contact_locks, contact_search, opt_outs
 from offhook.store.opt_outs import OptOutSource
 from offhook.store.tables import (
     callbacks,
@@ -217,7 +217,7 @@ def page(
     Every word of *search* must be found in a name, an email or a number, in any case; a written number such as
     "(416) 555-0100" is found by its digits.
     """
-    conditions = [contacts.c.org_id == org_id, *matching(search or "")]
+    conditions = matching(tx, org_id, search or "")
     total = tx.execute(sa.select(sa.func.count()).select_from(contacts).where(*conditions)).scalar_one()
     # The page is cut out by id, in the index alone; only its own rows are then read from the table.
     offset = (page - 1) * size
@@ -354,24 +354,30 @@ def _refuse_what_is_taken(tx: sa.Connection, contact: Contact) -> None:
             raise Conflict("Another contact has that external id already.", details={"contactId": other.id})
 
 
-def matching(search: str) -> list[sa.ColumnElement[bool]]:
-    """What must hold of a contact for *search* to find it."""
+def matching(tx: sa.Connection, org_id: str, search: str) -> list[sa.ColumnElement[bool]]:
+    """What must hold of a contact so that it is the organisation's, and *search* finds it."""
+    mine = contacts.c.org_id == org_id
+    words = _words(search)
+    holds = [contacts.c.search_text.contains(word, autoescape=True) for word in words]
+    maybe = contact_search.few(tx, words)
+    if maybe is None:
+        return [mine, *holds]
+    # Whose they are is looked at first: asked for both, SQLite reads every contact of the organisation.
+    rows = tx.execute(sa.select(contacts.c.id, contacts.c.org_id).where(contacts.c.id.in_(maybe), *holds))
+    return [contacts.c.id.in_([row.id for row in rows if row.org_id == org_id])]
+
+
+def _words(search: str) -> list[str]:
+    """What each must be found; the digits of what looks like a number."""
     folded = _folded(search[:_MAX_SEARCH_CHARS])
-    if not folded:
-        return []
-    if digits := digits_of(folded):
-        return [_contains(digits)]
-    return [_contains(word) for word in folded.split()[:_MAX_SEARCH_WORDS]]
+    digits = digits_of(folded)
+    return [digits] if digits else folded.split()[:_MAX_SEARCH_WORDS]
 
 
 def digits_of(words: str) -> str | None:
     """The digits of what looks like a written number, "(416) 555-0100"; None for other words."""
     digits = words.translate(_WRITTEN_BETWEEN_DIGITS)
     return digits if len(digits) >= _MIN_SEARCH_DIGITS and digits.isascii() and digits.isdigit() else None
-
-
-def _contains(word: str) -> sa.ColumnElement[bool]:
-    return contacts.c.search_text.contains(word, autoescape=True)
 
 
 def _one(tx: sa.Connection, query: sa.Select[Any]) -> Contact | None:
