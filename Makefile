@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test torture bench mutants check lock clean run-environment dev-environment
+.PHONY: help demo serve test screenshots torture bench mutants check lock clean run-environment dev-environment
 .NOTPARALLEL:
 
 ARGS ?=
@@ -11,7 +11,7 @@ WORKERS ?= 3
 python := .venv/bin/python
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: run-environment  ## serve a demo organisation, with calls trickling in, and show them in the terminal
 	@$(python) -m offhook demo $(ARGS)
@@ -22,6 +22,9 @@ serve: run-environment  ## serve on 127.0.0.1:2212; the settings are OFFHOOK_ va
 test: dev-environment  ## run every test that takes less than a minute, on SQLite and on a real PostgreSQL and Redis
 	@tools/services
 	@$(python) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+screenshots: dev-environment  ## picture every page of the dashboard anew, in docs/screenshots; needs Chromium
+	@$(python) -m pytest tests/test_screenshots.py --screenshots docs/screenshots $(ARGS)
 
 torture: dev-environment  ## run the long tests, which kill, stop, freeze and fill what offhook stands on
 	@tools/services

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from offhook.dashboard import verdicts
 from offhook.dashboard.visitors import Visit
 from offhook.roles import Right
 from offhook.store import pulse as pulses
@@ -88,19 +89,23 @@ async def frame_of(visit: Visit) -> Frame | None:
         orgs=viewer.orgs,
         user_name=viewer.name or viewer.email,
         nav=nav,
-        pulse=pulse_of(facts),
+        pulse=pulse_of(facts, visit.deps.now()),
         follow_ups=facts.open_follow_ups,
         live_url=f"{LIVE_PATH}?{urlencode({'org': viewer.org_id, 'after': f'{visit.deps.now():.6f}'})}",
         may_inspect=viewer.may("inspect"),
     )
 
 
-def pulse_of(facts: pulses.Pulse) -> Pulse:
-    at = facts.last_delivery_at
-    if facts.findings:
-        worst = facts.findings[0]
-        is_bad = worst.severity == "error"
-        return Pulse("bad" if is_bad else "warn", "Needs attention" if is_bad else "Worth a look", worst.message, at)
+def pulse_of(facts: pulses.Pulse, now: float) -> Pulse:
+    at, worst = facts.last_delivery_at, next(iter(facts.findings), None)
+    if worst is not None and worst.severity == "error":
+        return Pulse("bad", "Needs attention", worst.message, at)
+    if at is not None and verdicts.is_burning(facts.fetched_since, now - at):
+        return Pulse("bad", "Needs attention", "Deliveries fail", at)
+    if worst is not None:
+        return Pulse("warn", "Worth a look", worst.message, at)
+    if facts.fetched_since >= verdicts.AMBER_AT:
+        return Pulse("warn", "Worth a look", "Deliveries fail", at)
     if at is None:
         return Pulse("warn", "Not connected yet", "No delivery received so far")
     return Pulse("ok", "Webhook healthy", "Nothing is wrong", at)

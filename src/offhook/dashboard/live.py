@@ -215,7 +215,7 @@ class Live:
                 messages.append(_message("call", self._call(org_id, row, found.aside, one.at > known_until), one.at))
         if pulse is not None:
             messages.append(_message("count", {"follow_ups": pulse.pulse.open_follow_ups}))
-            html = fragment(self._deps, org_id, "pulse.html", pulse=pulse_of(pulse.pulse))
+            html = fragment(self._deps, org_id, "pulse.html", pulse=pulse_of(pulse.pulse, self._deps.now()))
             messages.append(_message("pulse", {"html": html}))
         return messages
 

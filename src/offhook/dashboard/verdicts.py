@@ -17,7 +17,7 @@ OFF_AT = 10
 _DAY_S = 86_400.0
 QUIET_S = 7 * _DAY_S
 _RED_AT, _RED_QUIET_S = 5, 5 * _DAY_S
-_AMBER_AT = 3
+AMBER_AT = 3
 _COMPARED = (
     "ok",
     "absent",
@@ -94,13 +94,17 @@ def _switched_off(findings: Sequence[Standing]) -> Verdict | None:
     return Verdict("bad", headline, found.message, [found.remedy])
 
 
+def is_burning(failures: int, quiet_s: float | None) -> bool:
+    """Whether so many failures in a row, so long after the last success, are a danger."""
+    return failures >= _RED_AT or (failures > 0 and quiet_s is not None and quiet_s > _RED_QUIET_S)
+
+
 def _burning(fuse: Fuse) -> Verdict | None:
-    is_long = fuse.failures > 0 and fuse.quiet_s is not None and fuse.quiet_s > _RED_QUIET_S
-    if fuse.failures < _RED_AT and not is_long:
+    if not is_burning(fuse.failures, fuse.quiet_s):
         return None
-    failures = phrases.count(fuse.failures, "delivery", "deliveries")
+    failed = "The last delivery" if fuse.failures == 1 else f"{fuse.failures} deliveries in a row"
     sentence = (
-        f"{failures} in a row {'has' if fuse.failures == 1 else 'have'} failed. At {OFF_AT} failures without a success for 7 "
+        f"{failed} failed. At {OFF_AT} failures without a success for 7 "
         "days ElevenLabs stops sending: calls still connect, but no transcript arrives."
     )
     return Verdict("bad", _how_long(fuse), sentence, [_what_fails(fuse)])
@@ -116,7 +120,7 @@ def _how_long(fuse: Fuse) -> str:
 
 
 def _failing(fuse: Fuse) -> Verdict | None:
-    if fuse.failures < _AMBER_AT:
+    if fuse.failures < AMBER_AT:
         return None
     sentence = f"The last {fuse.failures} deliveries failed. One good delivery resets the count."
     return Verdict("warn", "Deliveries are failing", sentence, [_what_fails(fuse)])

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.events import UNASSIGNED
-from offhook.store import balances, effects, event_lists, warnings
+from offhook.store import balances, effects, event_lists, pulse, warnings
 from offhook.store.balances import Absence, Day, State
 from offhook.store.tables import events, recordings, workspaces
 from offhook.store.warnings import Standing
@@ -49,7 +49,7 @@ def look(tx: sa.Connection, org_id: str, now: float, since_day: str) -> Health:
         trouble=trouble,
         reconcile=balances.states(tx, now, since_day).get(org_id),
         last_success_at=last_success_at,
-        fetched_since=_fetched(tx, org_id, max(last_success_at or 0.0, connected_at)) if connected_at else 0,
+        fetched_since=pulse.fetched(tx, org_id, max(last_success_at or 0.0, connected_at)) if connected_at else 0,
         findings=warnings.standing(tx, org_id),
         days=balances.page(tx, org_id, limit=_DAYS)[0],
         absences=balances.absences_of(tx, org_id, since=now - _DAYS * _DAY_S),
@@ -76,14 +76,6 @@ def _last_success(tx: sa.Connection, org_id: str) -> float | None:
     newest = sa.select(events.c.received_at).where(events.c.org_id == org_id, *delivered)
     at: float | None = tx.execute(newest.order_by(events.c.received_at.desc()).limit(1)).scalar()
     return at
-
-
-def _fetched(tx: sa.Connection, org_id: str, since: float) -> int:
-    """Conversations that ended after *since* and that reconcile brought."""
-    fetched = events.c.org_id == org_id, events.c.received_at > since, events.c.source == "reconciled"
-    ended = sa.func.coalesce(events.c.event_timestamp, events.c.received_at) > since
-    counted = sa.select(sa.func.count(sa.distinct(events.c.call_id))).where(*fetched, ended)
-    return int(tx.execute(counted).scalar_one())
 
 
 def _waiting(tx: sa.Connection, org_id: str) -> tuple[int, float | None]:
