@@ -23,7 +23,7 @@ from offhook.simulator.deliveries import Delivery
 from offhook.simulator.scenarios import ALEX, FAILURES, JORDAN, MARCUS, OLENA, PRIYA, SAM, SCENARIOS, ZOE
 from offhook.store import contacts, sessions, users, workspaces
 from offhook.store.effects import Effect
-from offhook.store.tables import balances, effects, messages, recordings
+from offhook.store.tables import balances, effects, messages, recordings, warnings
 from offhook.store.tables import workspaces as workspace_rows
 from offhook.waveforms import Waveforms
 from tests.api import Api, hex_id
@@ -254,6 +254,12 @@ async def endanger(api: Api, org_id: str) -> None:
         await file(api, f"missed {number}".encode(), org_id=org_id, source="reconciled", proof="none", received_at=at,
                    event_timestamp=at - 600, call_id=hex_id(number), conversation_id=f"conv_{number}")  # fmt: skip
     await _balance(api, org_id, fetched={0: 4, 1: 3})
+    await api.insert(warnings, {
+        "org_id": org_id, "code": "deliveries_missing", "severity": "warning", "details": "{}", "told_at": None,
+        "message": "Of the last 7 calls ElevenLabs has delivered 0; the others had to be fetched.",
+        "remedy": "Nothing is lost. See the webhook in ElevenLabs, the log, and that the proxy lets every delivery through.",
+        "since": NOW - 20 * 3600, "seen_at": NOW - 1200,
+    })  # fmt: skip
     await api.insert(effects, *(_given_up(org_id, number) for number in (1, 2)))
     await file(api, org_id=org_id, received_at=NOW - 6.2 * _DAY_S, status="quarantined", conversation_id="conv_5pq1m8",
                size_bytes=18_342, call_id=None, reason="It is not JSON: expected a comma at byte 18,340.")  # fmt: skip

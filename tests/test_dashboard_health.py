@@ -79,6 +79,11 @@ def test_a_failed_call_that_was_fetched_later_counts_once() -> None:
     assert Fuse(8, 500, None) == fuse_of(elsewhere, None, NOW)  # another replica's door
 
 
+def test_one_failure_after_a_long_silence_is_a_danger_told_of_one_delivery() -> None:
+    verdict = _verdict(Fuse(1, None, 6 * _DAY))
+    assert ("bad", True) == (verdict.state, verdict.sentence.startswith("The last delivery failed."))
+
+
 def test_whoever_was_refused_is_a_stranger_while_no_call_is_missing() -> None:
     assert Fuse(0, 401, 60.0) == fuse_of(_health(last_success_at=NOW - 60), Streak(9, 401), NOW)
     alone = _health(last_success_at=NOW - 60, connected_at=None, reconcile=None)
@@ -175,6 +180,7 @@ async def test_calls_that_had_to_be_fetched_burn_the_fuse(api: Api) -> None:
     page = await _page(api, "owner")
     assert ["Danger: ElevenLabs could switch this webhook off in 21 h"] == page.all("h2", id="verdict-h")
     assert ["7"] == page.values("div", "aria-valuenow", role="meter")
+    assert "Needs attention" in page.all("b")  # at the edge of every page
     assert 7 == page.values("i", "class").count("f")
     assert "What to do." in page.all("b")
 
