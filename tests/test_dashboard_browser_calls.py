@@ -16,7 +16,7 @@ from offhook.simulator.speech import silence
 from offhook.store.tables import recording_peaks, recordings
 from tests.api import recording_row
 from tests.beside import beside
-from tests.browser import CALLS, Visitor, heard_s, keys_are_heard
+from tests.browser import CALLS, Visitor, heard_s, keys_are_heard, violations
 from tests.payloads import BOOKING, payload
 from tests.services import Server, eventually
 
@@ -136,6 +136,23 @@ def test_words_are_found_in_the_transcript(visit: Visitor) -> None:
     assert page.locator(".turn:not(.tool):visible").count() < all_lines
     page.fill("[data-find]", "")
     expect(page.locator(".turn:not(.tool):visible")).to_have_count(all_lines)
+
+
+def test_a_summary_is_rewritten_and_put_back(visit: Visitor) -> None:
+    page = visit("/calls?outcome=answered")
+    page.locator(".row a").first.click()
+    told = page.locator(".lead").inner_text().removesuffix("AI summary").strip()
+    page.get_by_text("Edit the summary").click()
+    page.get_by_label("Summary").fill("Rewritten by hand.")
+    assert [] == violations(page)
+    page.get_by_role("button", name="Save summary").click()
+    expect(page.locator(".lead")).to_have_text("Rewritten by hand. Edited by Ines Duarte")
+    page.get_by_text("The agent's own summary").click()
+    expect(page.locator("#lead .told")).to_contain_text(told)
+    assert [] == violations(page)
+    page.get_by_text("Edit the summary").click()
+    page.get_by_role("button", name="Put the agent's back").click()
+    expect(page.locator(".lead")).to_contain_text(f"{told} AI summary")
 
 
 def test_without_javascript_it_still_filters_and_reads(visit: Visitor) -> None:

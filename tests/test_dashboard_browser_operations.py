@@ -142,6 +142,17 @@ def test_a_replay_asks_first_and_says_how_it_went(visit: Visitor) -> None:
     expect(page.get_by_role("status").first).to_contain_text("Replayed")
 
 
+def test_what_is_filtered_is_replayed_after_a_question_and_reported(visit: Visitor) -> None:
+    page = visit("/events?type=post_call_transcription")
+    page.get_by_role("link", name="Replay what is filtered").click()
+    assert [] == violations(page)
+    page.get_by_role("button", name="Replay").click()
+    expect(page.get_by_role("status").first).to_contain_text("It is begun")
+    eventually(lambda: "Done" in visit("/events/replays").locator("tbody tr").first.inner_text())
+    expect(page.locator("tbody tr").first).to_contain_text("understood")
+    assert [] == violations(page)
+
+
 def test_a_wrong_signature_is_refused_shown_and_burns_no_fuse(visit: Visitor, own: Server) -> None:
     owner = visit.at(own)
     _deliver(own, "conv_good")

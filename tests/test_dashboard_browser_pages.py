@@ -22,7 +22,8 @@ from tests.services import eventually
 PAGES = (
     "/calls", "/calls?q=nowhere", "{call}", "{missed}", "/follow-ups", "/follow-ups?view=done", "{waits}", "/contacts",
     "{contact}", "{contact}/merge", "/events", "/events?view=refused", "/events?status=stale", "{event}", "/health",
-    "/health/dead-letters", "/account", "/nowhere", "/settings", "/settings/hours", "/settings/people", "/settings/numbers",
+    "/events/replay", "/events/replays", "/health/dead-letters", "/account", "/nowhere", "/settings", "/settings/hours",
+    "/settings/people", "/settings/numbers",
     "/settings/agents", "/settings/texts", "/settings/secrets", "/settings/users", "/settings/keys", "/settings/audit",
 )  # fmt: skip
 
