@@ -1,12 +1,40 @@
-"""What the address of a list asks for; what cannot be read there is as if it were not there."""
+"""The address of a list: what it asks for, and how it is spelled. What cannot be read there is as if it were not there."""
 
-from collections.abc import Container
+import re
+from collections.abc import Callable, Container, Mapping
 from datetime import date, timedelta
+from typing import TypeVar
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from starlette.datastructures import QueryParams
 
 from offhook.dashboard import phrases
+
+P = TypeVar("P")
+
+_ID = re.compile(r"[0-9a-f]{24}|[0-9]{1,18}", re.ASCII)  #: of a row, or the number of an event
+
+
+def address(path: str, chosen: Mapping[str, str]) -> str:
+    """The page at *path* with what is chosen; what is empty is left out."""
+    query = urlencode({name: value for name, value in chosen.items() if value})
+    return f"{path}?{query}" if query else path
+
+
+def place_of(at: float, id: str | int) -> str:
+    """A row's place in a list by time: with it as `after`, an address asks for what comes behind the row."""
+    return f"{at!r}-{id}"
+
+
+def behind(query: QueryParams, place: Callable[[float, str], P]) -> P | None:
+    """The *place* behind which a page begins; None: it is the first."""
+    at, _, id = query.get("after", "").rpartition("-")
+    try:
+        moment = float(at)
+    except ValueError:
+        return None
+    return place(moment, id) if abs(moment) < 1e12 and _ID.fullmatch(id) else None
 
 
 def one_of(query: QueryParams, name: str, among: Container[str]) -> str:

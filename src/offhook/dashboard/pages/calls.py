@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -10,7 +9,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from offhook.dashboard import phrases, today
-from offhook.dashboard.asked import day, one_of, span
+from offhook.dashboard.asked import address, behind, day, one_of, place_of, span
 from offhook.dashboard.call_rows import CallRow, Day, by_day, call_row
 from offhook.dashboard.outcomes import CHOICES
 from offhook.dashboard.shell import page, zone_of
@@ -20,6 +19,7 @@ from offhook.store import call_lists, pulse
 from offhook.store.call_lists import Cursor, Wanted
 
 PAGE_ROWS = 50
+_URL = "/calls"
 _VIEWS = {"all": "All", "follow": "Follow-up", "missed": "Missed"}
 _FILTERS = ("q", "view", "outcome", "agent", "direction", "from", "to")
 _LONGEST_WORDS = 200
@@ -40,7 +40,7 @@ class Choice(NamedTuple):
     @property
     def is_any(self) -> bool:
         """Whether something is chosen at all."""
-        return any(self[:1] + self[2:7]) or self.view != "all"
+        return self.address() != _URL
 
     @property
     def is_first_page(self) -> bool:
@@ -61,9 +61,7 @@ class Choice(NamedTuple):
     def address(self, **other: str) -> str:
         """This page with something else chosen, from its beginning unless *other* says after what."""
         values = (self.words, "" if self.view == "all" else self.view, *self[2:7])
-        chosen = dict(zip(_FILTERS, values, strict=True)) | other
-        query = urlencode({name: value for name, value in chosen.items() if value})
-        return f"/calls?{query}" if query else "/calls"
+        return address(_URL, dict(zip(_FILTERS, values, strict=True)) | other)
 
 
 class Found(NamedTuple):
@@ -87,7 +85,7 @@ async def calls(visit: Visit) -> Response:
         choice=choice,
         found=found,
         days=_days(found, choice, zone, now),
-        older=choice.address(after=_cursor(found.rows[-1])) if found.has_more else None,
+        older=choice.address(after=place_of(found.rows[-1].at, found.rows[-1].id)) if found.has_more else None,
         views=[
             (choice.address(view=key if key != "all" else ""), words, found.waiting if key == "follow" else None,
              choice.view == key)
@@ -129,20 +127,8 @@ def chosen(query: QueryParams) -> Choice:
         direction=one_of(query, "direction", ("inbound", "outbound")),
         since=day(query, "from"),
         until=day(query, "to"),
-        after=_read_cursor(query.get("after", "")),
+        after=behind(query, Cursor),
     )
-
-
-def _cursor(row: CallRow) -> str:
-    return f"{row.at!r}-{row.id}"
-
-
-def _read_cursor(text: str) -> Cursor | None:
-    at, _, id = text.rpartition("-")
-    try:
-        return Cursor(float(at), id) if len(id) == 24 and abs(float(at)) < 1e12 else None
-    except ValueError:
-        return None
 
 
 def _webhook_url(visit: Visit) -> str:

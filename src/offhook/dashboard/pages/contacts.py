@@ -1,11 +1,10 @@
 """Contacts: everyone who has called, and the people who were added. Found by name, number or email."""
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
 from offhook import phone
 from offhook.dashboard import contact_forms
+from offhook.dashboard.asked import address, behind, place_of
 from offhook.dashboard.shell import page, redirect
 from offhook.dashboard.visitors import Visit
 from offhook.errors import BadInput, Conflict
@@ -24,7 +23,7 @@ async def contact_list(visit: Visit) -> Response:
 async def _show(visit: Visit, *, typed: contact_forms.Typed = _NOTHING, wrong: str = "", status: int = 200) -> Response:
     asked, read = visit.request.query_params, visit.deps.database.read
     search = " ".join(asked.get("q", "")[:_LONGEST_SEARCH].split())
-    after = _place(asked.get("after", ""))
+    after = behind(asked, Place)
     number = phone.e164(search, visit.deps.directory.country_of(visit.org_id)) if search else None
     found = await read(contact_pages.page, visit.org_id, search=search, number=number, limit=PAGE_ROWS + 1, after=after)
     shown = found[:PAGE_ROWS]
@@ -60,15 +59,4 @@ async def add(visit: Visit) -> Response:
 
 
 def _address(search: str, last: contacts.Contact | None = None) -> str:
-    query = {"q": search} if search else {}
-    if last is not None:
-        query["after"] = f"{last.created_at!r}-{last.id}"
-    return f"/contacts?{urlencode(query)}" if query else "/contacts"
-
-
-def _place(typed: str) -> Place | None:
-    at, _, id = typed.rpartition("-")
-    try:
-        return Place(float(at), id) if len(id) == 24 and abs(float(at)) < 1e12 else None
-    except ValueError:
-        return None
+    return address("/contacts", {"q": search, "after": place_of(last.created_at, last.id) if last else ""})

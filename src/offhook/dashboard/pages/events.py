@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -10,7 +9,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from offhook.dashboard import charts
-from offhook.dashboard.asked import day, one_of, span
+from offhook.dashboard.asked import address, behind, day, one_of, place_of, span
 from offhook.dashboard.event_words import CHECKS, PROOFS, SOURCES, STANDINGS, Standing, note_of, standing_of
 from offhook.dashboard.shell import page, zone_of
 from offhook.dashboard.visitors import Visit
@@ -20,6 +19,7 @@ from offhook.store.event_lists import SET_ASIDE, Cursor, Hour, Wanted
 from offhook.voice.elevenlabs.payloads import EVENTS
 
 PAGE_ROWS = 50
+_URL = "/events"
 _MOST_REFUSALS = 200
 _HOURS, _HOUR_S = 24, 3600.0
 _LONGEST_WORD = 200
@@ -41,7 +41,7 @@ class Choice(NamedTuple):
 
     @property
     def is_any(self) -> bool:
-        return any(self[:7])
+        return self.address() != _URL
 
     def wanted(self, zone: ZoneInfo) -> Wanted:
         since, until = span(self.since, self.until, zone)
@@ -57,9 +57,7 @@ class Choice(NamedTuple):
 
     def address(self, **other: str) -> str:
         """This page with something else chosen, from its beginning unless *other* says after what."""
-        chosen = dict(zip(_NAMES, self[:7], strict=True)) | other
-        query = urlencode({name: value for name, value in chosen.items() if value})
-        return f"/events?{query}" if query else "/events"
+        return address(_URL, dict(zip(_NAMES, self[:7], strict=True)) | other)
 
 
 class Row(NamedTuple):
@@ -85,13 +83,14 @@ async def events(visit: Visit) -> Response:
     rows, has_any, today = await visit.deps.database.read(
         _find, visit.org_id, wanted, choice.after, visit.deps.now(), refused
     )
+    last = rows[PAGE_ROWS - 1] if len(rows) > PAGE_ROWS else None
     is_ring = visit.request.query_params.get("view") == "refused"
     return await page(
         visit,
         "events.html",
         choice=choice,
         rows=[Row(row, standing_of(row.status, row.source), note_of(row)) for row in rows[:PAGE_ROWS]],
-        older=choice.address(after=_cursor(rows[PAGE_ROWS - 1])) if len(rows) > PAGE_ROWS else None,
+        older=choice.address(after=place_of(last.received_at, last.seq)) if last is not None else None,
         has_any=has_any,
         today=today,
         views=[("/events", "Events", None, not is_ring), ("/events?view=refused", "Refused", len(refused), is_ring)],
@@ -144,6 +143,10 @@ def _options(choice: Choice) -> dict[str, list[tuple[str, str]]]:
     }
 
 
+def _place(at: float, seq: str) -> Cursor | None:
+    return Cursor(at, int(seq)) if seq.isdigit() and len(seq) < 19 else None
+
+
 def chosen(query: QueryParams) -> Choice:
     def word(name: str) -> str:
         return query.get(name, "")[:_LONGEST_WORD].strip()
@@ -156,18 +159,5 @@ def chosen(query: QueryParams) -> Choice:
         proof=one_of(query, "proof", PROOFS),
         since=day(query, "from"),
         until=day(query, "to"),
-        after=_read_cursor(query.get("after", "")),
+        after=behind(query, _place),
     )
-
-
-def _cursor(row: sa.Row[Any]) -> str:
-    return f"{row.received_at!r}-{row.seq}"
-
-
-def _read_cursor(text: str) -> Cursor | None:
-    at, _, seq = text.rpartition("-")
-    try:
-        cursor = Cursor(float(at), int(seq))
-    except ValueError:
-        return None
-    return cursor if abs(cursor.received_at) < 1e12 and cursor.seq < 1 << 62 else None

@@ -3,13 +3,13 @@
 from datetime import datetime, time, timedelta
 from secrets import token_hex
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from starlette.responses import Response
 
 from offhook.dashboard import charts, phrases
+from offhook.dashboard.asked import address, behind, place_of
 from offhook.dashboard.call_rows import said_in
 from offhook.dashboard.charts import Barcode
 from offhook.dashboard.outcomes import WAITS, instead_of_summary
@@ -91,7 +91,7 @@ async def follow_up(visit: Visit) -> Response:
 
 async def show(visit: Visit, id: str | None, *, words: Words | None = None, status: int = 200) -> Response:
     """The queue, and beside it that follow-up; without one the first."""
-    view, after = chosen_view(visit), _place(visit)
+    view, after = chosen_view(visit), behind(visit.request.query_params, Place)
     read, now = visit.deps.database.read, visit.deps.now()
     asked: dict[str, Any] = {"user_id": visit.viewer.user_id, "now": now}
     rows = await read(follow_up_lists.page, visit.org_id, view, limit=PAGE_ROWS + 1, after=after, **asked)
@@ -222,8 +222,7 @@ def chosen_view(visit: Visit) -> View:
 
 
 def _address(view: View, **more: str) -> str:
-    query = urlencode(({} if view == "open" else {"view": view}) | more)
-    return f"/follow-ups?{query}" if query else "/follow-ups"
+    return address("/follow-ups", {"view": "" if view == "open" else view, **more})
 
 
 def _count(counts: follow_up_lists.Counts, view: View) -> int | None:
@@ -231,15 +230,7 @@ def _count(counts: follow_up_lists.Counts, view: View) -> int | None:
 
 
 def _cursor(view: View, row: sa.Row[Any]) -> str:
-    return f"{(row.updated_at if view == 'done' else row.due_at)!r}-{row.id}"
-
-
-def _place(visit: Visit) -> Place | None:
-    at, _, id = visit.request.query_params.get("after", "").rpartition("-")
-    try:
-        return Place(float(at), id) if len(id) == 24 and abs(float(at)) < 1e12 else None
-    except ValueError:
-        return None
+    return place_of(row.updated_at if view == "done" else row.due_at, row.id)
 
 
 def next_morning(now: float, zone: ZoneInfo, days: int) -> float:
