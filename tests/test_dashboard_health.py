@@ -231,6 +231,23 @@ async def _connect(api: Api, since_s: float = _DAY) -> float:
     return now
 
 
+async def test_who_asks_has_the_schedules_come_round_at_once_and_not_more_often_than_each_minute(api: Api) -> None:
+    now = api.deps.now()
+    schedule: dict[str, Any] = {"org_id": None, "key": "", "status": "due", "due_at": now + _HOUR}
+    rounds: list[dict[str, Any]] = [
+        {"kind": "guard"}, {"kind": "reconcile", "updated_at": now - 30}, {"kind": "other"}, {"kind": "guard", "key": "7"},
+    ]  # fmt: skip
+    await api.insert(effects, *(_effect(api, number, **(schedule | one)) for number, one in enumerate(rounds, start=1)))
+    browser = await signed_in(api, "manager")
+    answer = await browser.post("/health/check")
+    assert (303, "/health?done=asked") == (answer.status_code, answer.headers["location"])
+    assert "It is being compared" in (await browser.get("/health?done=asked")).text
+    rows = await api.deps.database.read(lambda tx: tx.execute(effects.select().order_by(effects.c.id)).all())
+    assert [True, False, False, False] == [row.due_at <= api.deps.now() for row in rows]
+    assert ["looked_now"] == await _audited(api)
+    assert "/health/check" not in (await (await signed_in(api, "auditor")).get("/health")).text
+
+
 def _health(**facts: Any) -> Health:
     known: dict[str, Any] = {
         "connected_at": NOW - 30 * _DAY, "reconciled_at": NOW, "trouble": None, "reconcile": "ok", "last_success_at": None,

@@ -101,6 +101,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/events/{event_id}/body", event.body, "own"),  # unscrubbed: our tool secret may stand in it
     Page("POST", "/events/{event_id}/replay", event.replay, "operate"),
     Page("GET", "/health", health.health, "inspect"),
+    Page("POST", "/health/check", health.check, "operate"),
     Page("GET", "/health/dead-letters", dead_letters.dead_letters, "inspect"),
     Page("POST", "/health/dead-letters/retry", dead_letters.retry, "operate"),
     Page("GET", "/follow-ups", follow_ups.follow_ups, "look"),

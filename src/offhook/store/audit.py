@@ -38,6 +38,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "event_replayed": "replayed an event",
     "events_replayed": "replayed the events of a filter",
     "body_saved": "saved an event's body as it came",
+    "looked_now": "had everything compared at once",
     "effect_retried": "had something tried again that was given up",
 }
 
