@@ -32,6 +32,8 @@ from tests.fake_twilio import fake_twilio
 from tests.https import certificate
 
 _IDS = {"first": "8d07f3a91c5e4b62a0d4e9b7", "danger": "b41c6e0f27d94a53816fc2e8"}
+#: The same page is drawn in the same pixels.
+_STEADY = ("--num-raster-threads=1", "--disable-partial-raster", "--force-color-profile=srgb", "--font-render-hinting=none")
 _LEAST_BYTES, _MOST_BYTES = 8_000, 260_000
 
 
@@ -164,7 +166,8 @@ def browser(port: int) -> Iterator[Browser]:
     executable = chromium()
     if executable is None:
         _absent("Chromium is not installed (apt-get install chromium): no pictures are taken.")
-    with a_browser(executable, f"--host-resolver-rules=MAP {office.ADDRESS}:443 127.0.0.1:{port}") as browser:
+    leads_here = f"--host-resolver-rules=MAP {office.ADDRESS}:443 127.0.0.1:{port}"
+    with a_browser(executable, leads_here, *_STEADY) as browser:
         yield browser
 
 
