@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, ViewportSize, expect
 
+from offhook import dashboard
 from offhook.passwords import Passwords
 from offhook.store import users
 from tests.beside import an_organization, beside
@@ -21,11 +22,13 @@ from tests.services import eventually
 
 PAGES = (
     "/calls", "/calls?q=nowhere", "{call}", "{missed}", "/follow-ups", "/follow-ups?view=done", "{waits}", "/contacts",
-    "{contact}", "{contact}/merge", "/events", "/events?view=refused", "/events?status=stale", "{event}", "/health",
-    "/events/replay", "/events/replays", "/health/dead-letters", "/account", "/nowhere", "/settings", "/settings/hours",
-    "/settings/people", "/settings/numbers",
-    "/settings/agents", "/settings/texts", "/settings/secrets", "/settings/users", "/settings/keys", "/settings/audit",
+    "{contact}", "{contact}/merge", "/events", "/events?view=refused", "/events?status=stale", "{event}", "/events/replay",
+    "/events/replays", "/health", "/health/dead-letters", "/account", "/nowhere", "/settings", "/settings/hours",
+    "/settings/people", "{staff}", "/settings/numbers", "/settings/agents", "{agent}", "/settings/texts",
+    "/settings/secrets", "/settings/users", "/settings/keys", "/settings/audit",
 )  # fmt: skip
+#: Those in which every part of a page stands; the colours themselves are tried in test_dashboard_shell.py.
+IN_THE_DARK = ("/calls", "{call}", "{missed}", "{waits}", "{contact}", "{event}", "/health", "/settings/texts")
 
 
 #: A page is looked at whole once, and then what another theme and another width can change.
@@ -266,17 +269,32 @@ def test_the_theme_is_kept_and_comes_from_the_server(visit: Visitor) -> None:
     page.click(".side [data-theme-switch]")
 
 
+#: What no browser shows as a page, and the links that let somebody in, which have a test of their own.
+_NO_PAGES = re.compile(r".*(csv|json|mp3|/body|/export|/live)|/|/login|/(setup|invitation|password)/.*")
+
+
+def test_every_page_is_looked_at() -> None:
+    places = {"call": "/calls/1", "missed": "/calls/2", "waits": "/follow-ups/1", "contact": "/contacts/1",
+              "event": "/events/1", "agent": "/settings/agent?id=1", "staff": "/settings/people/1"}  # fmt: skip
+    looked_at = {path.format(**places).split("?")[0] for path in PAGES}
+    for page in dashboard.PAGES:
+        if page.method == "GET" and not _NO_PAGES.fullmatch(page.path):
+            pattern = re.compile(re.sub(r"\{\w+\}", "[0-9]+", page.path))
+            assert [path for path in looked_at if pattern.fullmatch(path)], page.path
+
+
 @pytest.mark.parametrize("paths", [PAGES[0::3], PAGES[1::3], PAGES[2::3]], ids=["a third", "another", "the last"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(visit: Visitor, paths: Sequence[str]) -> None:
     visit.excuse("/nowhere")
     places = {
         "call": _first(visit, "/calls?outcome=answered", ".row a"), "missed": _first(visit, "/calls?view=missed", ".row a"),
         "waits": _first(visit, "/follow-ups", ".fu a"), "contact": _first(visit, "/contacts", ".pc a"),
-        "event": _first(visit, "/events", "a.main"),
+        "event": _first(visit, "/events", "a.main"), "agent": _first(visit, "/settings/agents", "td a"),
+        "staff": _staff(visit),
     }  # fmt: skip
     for scheme, looks in _LOOKS.items():
         with visit.another_window(reduced_motion="reduce", color_scheme=scheme) as open_page:
-            for path in paths:
+            for path in paths if scheme == "light" else set(paths) & set(IN_THE_DARK):
                 page = open_page(path.format(**places))
                 for size, rules in looks:
                     page.set_viewport_size(size)
@@ -305,6 +323,19 @@ def test_a_stranger_signs_in_and_is_led_back(visit: Visitor) -> None:
         page.locator(".side details.menu summary").click()
         page.get_by_role("button", name="Sign out").click()
         expect(page).to_have_url(re.compile(r"/login"))
+
+
+def test_an_invitation_is_accepted_by_a_stranger(visit: Visitor) -> None:
+    email = f"lee.{visit.server.org_id}@harbour.example"
+    said = visit.server.offhook("user", "invite", visit.server.org_id, email, "--role", "agent")
+    with visit.another_window(is_stranger=True) as open_page:
+        page = open_page(re.findall(r"http://\S+/invitation/\S+", said)[0])
+        assert [] == violations(page)
+        page.fill("#f-name", "Lee Park")
+        page.fill("#f-password", PASSWORD)
+        page.locator("form button.primary").click()
+        page.wait_for_url("**/calls")
+        expect(page.locator(".side")).to_contain_text("Lee Park")
 
 
 def test_a_form_on_another_site_changes_nothing(visit: Visitor) -> None:
@@ -348,6 +379,15 @@ def _player(visit: Visitor) -> Page:
 
 def _first(visit: Visitor, path: str, link: str) -> str:
     return visit(path).locator(link).first.get_attribute("href") or ""
+
+
+def _staff(visit: Visitor) -> str:
+    """The page of somebody who takes calls."""
+    page = visit("/settings/people")
+    if not page.locator("td a").count():
+        page.fill("#f-name", "Tomas Novak")
+        page.get_by_role("button", name="Add").click()
+    return page.locator("td a").first.get_attribute("href") or ""
 
 
 def _hashed(password: str) -> str:

@@ -33,7 +33,12 @@ from tests.https import certificate
 
 _IDS = {"first": "8d07f3a91c5e4b62a0d4e9b7", "danger": "b41c6e0f27d94a53816fc2e8"}
 #: The same page is drawn in the same pixels.
-_STEADY = ("--num-raster-threads=1", "--disable-partial-raster", "--force-color-profile=srgb", "--font-render-hinting=none")
+_STEADY = (
+    "--num-raster-threads=1",
+    "--disable-partial-raster",
+    "--force-color-profile=srgb",
+    "--font-render-hinting=none",
+)
 _LEAST_BYTES, _MOST_BYTES = 8_000, 260_000
 
 
@@ -69,6 +74,7 @@ SHOTS = (
     Shot("events", "/events"),
     Shot("events-refused", "/events?view=refused"),
     Shot("event", "{event}"),
+    Shot("events-replay", "/events/replay"),
     Shot("health", "/health"),
     Shot("health-danger", "/health", who="danger"),
     Shot("dead-letters", "/health/dead-letters", who="danger"),
@@ -77,6 +83,7 @@ SHOTS = (
     Shot("settings-people", "/settings/people"),
     Shot("settings-numbers", "/settings/numbers"),
     Shot("settings-agents", "/settings/agents"),
+    Shot("settings-agent", "{agent}"),
     Shot("settings-texts", "/settings/texts"),
     Shot("settings-secrets", "/settings/secrets"),
     Shot("settings-users", "/settings/users"),
@@ -179,6 +186,7 @@ def places(browser: Browser) -> dict[str, str]:
         wanted = {
             "call": ("/calls?q=cleaning", ".row a"), "missed": ("/calls?view=missed", ".row a"),
             "contact": ("/contacts?q=Morgan", ".pc a"), "waits": ("/follow-ups", ".fu:has-text('613') a"),
+            "agent": ("/settings/agents", "td a:has-text('Robin')"),
             "event": ("/events?type=post_call_transcription&status=projected", "a.main"),
         }  # fmt: skip
         found = {}
