@@ -166,8 +166,8 @@ def _filled(path: str, world: World) -> str:
 
 
 def _shape(page: Page) -> list[tuple[str, tuple[str, ...]]]:
-    """Its elements with the names of their attributes. A tooltip is there or not, by how many words there are."""
-    return [(tag, tuple(sorted(attributes))) for tag, attributes in page.elements]
+    """Its elements with the names of their attributes, but for where a line may break: that follows from what is said."""
+    return [(tag, tuple(sorted(attributes))) for tag, attributes in page.elements if tag != "wbr"]
 
 
 def _said(page: Page) -> str:

@@ -57,7 +57,7 @@ PAGES_OF: Mapping[str, str] = {
     """,
     "owner manager": """
         POST /events/{event_id}/replay  GET /events/replay  POST /events/replay
-        POST /health/dead-letters/retry  POST /settings  POST /settings/hours
+        POST /health/check  POST /health/dead-letters/retry  POST /settings  POST /settings/hours
         POST /settings/people  POST /settings/people/{staff_id}  POST /settings/people/{staff_id}/remove
         POST /settings/numbers  POST /settings/numbers/remove  POST /settings/agents  POST /settings/agents/remove
         POST /settings/agents/memory  POST /settings/variables  POST /settings/variables/remove  POST /settings/texts
