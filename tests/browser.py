@@ -144,7 +144,7 @@ class Visitor:
 
 def heard_s(page: Page) -> float:
     """Where the recording stands, once it can be played."""
-    eventually(lambda: page.evaluate("document.querySelector('call-player').audio.readyState") > 0)
+    eventually(lambda: page.evaluate("document.querySelector('call-player').audio?.readyState > 0"))
     return float(page.evaluate("document.querySelector('call-player').at"))
 
 

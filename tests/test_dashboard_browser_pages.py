@@ -1,42 +1,23 @@
-"""What every page has, in a browser: keys, jumps, themes, contrast, sign-in; and the queue of people who wait."""
+"""What every page has, in a browser: keys, jumps, themes, sign-in; and the queue of people who wait."""
 
 import asyncio
 import copy
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Page, expect
 
-from offhook import dashboard
 from offhook.passwords import Passwords
 from offhook.store import users
 from tests.beside import an_organization, beside
-from tests.browser import PHONE, WIDE, Visitor, heard_s, keys_are_heard, sideways_px, violations
+from tests.browser import Visitor, heard_s, keys_are_heard, violations
 from tests.people import PASSWORD
 from tests.services import eventually
-
-PAGES = (
-    "/calls", "/calls?q=nowhere", "{call}", "{missed}", "/follow-ups", "/follow-ups?view=done", "{waits}", "/contacts",
-    "{contact}", "{contact}/merge", "/events", "/events?view=refused", "/events?status=stale", "{event}", "/events/replay",
-    "/events/replays", "/health", "/health/dead-letters", "/account", "/nowhere", "/settings", "/settings/hours",
-    "/settings/people", "{staff}", "/settings/numbers", "/settings/agents", "{agent}", "/settings/texts",
-    "/settings/secrets", "/settings/users", "/settings/keys", "/settings/audit",
-)  # fmt: skip
-#: Those in which every part of a page stands; the colours themselves are tried in test_dashboard_shell.py.
-IN_THE_DARK = ("/calls", "{call}", "{missed}", "{waits}", "{contact}", "{event}", "/health", "/settings/texts")
-
-
-#: A page is looked at whole once, and then what another theme and another width can change.
-_LOOKS: dict[str, tuple[tuple[ViewportSize, tuple[str, ...]], ...]] = {
-    "light": ((WIDE, ()), (PHONE, ("color-contrast", "target-size", "scrollable-region-focusable"))),
-    "dark": ((WIDE, ("color-contrast",)),),
-}
-
 
 # Keys
 
@@ -267,39 +248,6 @@ def test_the_theme_is_kept_and_comes_from_the_server(visit: Visitor) -> None:
     page.reload()
     assert 'data-theme="dark"' in page.content()
     page.click(".side [data-theme-switch]")
-
-
-#: What no browser shows as a page, and the links that let somebody in, which have a test of their own.
-_NO_PAGES = re.compile(r".*(csv|json|mp3|/body|/export|/live)|/|/login|/(setup|invitation|password)/.*")
-
-
-def test_every_page_is_looked_at() -> None:
-    places = {"call": "/calls/1", "missed": "/calls/2", "waits": "/follow-ups/1", "contact": "/contacts/1",
-              "event": "/events/1", "agent": "/settings/agent?id=1", "staff": "/settings/people/1"}  # fmt: skip
-    looked_at = {path.format(**places).split("?")[0] for path in PAGES}
-    for page in dashboard.PAGES:
-        if page.method == "GET" and not _NO_PAGES.fullmatch(page.path):
-            pattern = re.compile(re.sub(r"\{\w+\}", "[0-9]+", page.path))
-            assert [path for path in looked_at if pattern.fullmatch(path)], page.path
-
-
-@pytest.mark.parametrize("paths", [PAGES[0::3], PAGES[1::3], PAGES[2::3]], ids=["a third", "another", "the last"])
-def test_axe_finds_nothing_and_nothing_scrolls_sideways(visit: Visitor, paths: Sequence[str]) -> None:
-    visit.excuse("/nowhere")
-    places = {
-        "call": _first(visit, "/calls?outcome=answered", ".row a"), "missed": _first(visit, "/calls?view=missed", ".row a"),
-        "waits": _first(visit, "/follow-ups", ".fu a"), "contact": _first(visit, "/contacts", ".pc a"),
-        "event": _first(visit, "/events", "a.main"), "agent": _first(visit, "/settings/agents", "td a"),
-        "staff": _staff(visit),
-    }  # fmt: skip
-    for scheme, looks in _LOOKS.items():
-        with visit.another_window(reduced_motion="reduce", color_scheme=scheme) as open_page:
-            for path in paths if scheme == "light" else set(paths) & set(IN_THE_DARK):
-                page = open_page(path.format(**places))
-                for size, rules in looks:
-                    page.set_viewport_size(size)
-                    assert (path, scheme, []) == (path, scheme, violations(page, only=rules))
-                    assert sideways_px(page) <= 0, (path, size)
 
 
 # Who gets in

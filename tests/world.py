@@ -159,7 +159,7 @@ class _World:
                                 "password_hash": "-", "password_set_at": self._now, **self._times})  # fmt: skip
         users.set_role(self._tx, self.id("user"), self._org_id, "agent", self._now)
         self.add(tables.audit, {"at": self._now, "user_id": self.id("user"), "who": words[-1], "action": "settings_changed",
-                                "object_kind": "section", "object_id": words[-1], "address": words[-1],
+                                "object_kind": "section", "object_id": words[-1], "address": "192.0.2.1",
                                 "details": json.dumps({"name": words[-1]})})  # fmt: skip
 
     def health(self, word: str) -> None:

@@ -1,0 +1,188 @@
+"""Every page of the dashboard in a browser: axe finds nothing, nothing scrolls sideways, nothing that people wrote runs.
+
+The pages come from the table: a new one is looked at, or said to be no page below.
+"""
+
+import copy
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import ViewportSize, expect
+
+from offhook.dashboard import PAGES
+from offhook.events import call_id
+from offhook.sealing import KeyRing
+from offhook.simulator.speech import clips, index
+from tests.beside import an_organization, beside
+from tests.browser import PHONE, WIDE, Visitor, keys_are_heard, sideways_px, violations
+from tests.payloads import BOOKING, payload
+from tests.services import Server
+from tests.test_dashboard_calls import HOSTILE
+from tests.test_dashboard_naughty import naughty
+from tests.world import World, furnish
+
+_NO_PAGES = {  #: what answers with something else than a page of its own
+    "/": "leads to the calls", "/live": "a stream", "/search.json": "JSON", "/media/{call_id}.mp3": "sound",
+    "/events/{event_id}/body": "a file", "/contacts/{contact_id}/export": "a file",
+}  # fmt: skip
+_LISTS = re.compile(r"\.(csv|json)$")
+_ALSO = (
+    "/calls?q=nowhere", "/calls?view=missed&from=2026-01-01", "/follow-ups?view=done", "/follow-ups?view=mine",
+    "/events?view=refused", "/health/dead-letters?status=suppressed", "/contacts?q=nowhere", "/nowhere",
+    "/contacts/{contact_id}/merge?q=a",
+)  # fmt: skip
+_FOR_STRANGERS = ("/login", "/setup/{token}", "/invitation/{token}", "/password/{token}")
+_PARTS = 2  #: so that two workers share them
+_NARROWER = {WIDE["width"]: 768, PHONE["width"]: 320}
+_WORDS = ("Maya Okafor", "wants_to_be_rung_back_about_" + "the_price_" * 12, f"Zoë {HOSTILE}")
+Offices = dict[tuple[str, ...], tuple[Server, World]]
+#: Elements that run or load something, but for those that are ours.
+_FOREIGN = """() => [...document.querySelectorAll('*')].filter(one =>
+    [...one.attributes].some(({name, value}) => name.startsWith('on') || name === 'style' ||
+        (['src', 'href', 'action', 'xlink:href'].includes(name) && !/^($|\\/(?!\\/)|#|tel:\\+)/.test(value))) ||
+    ['IFRAME', 'OBJECT', 'EMBED', 'STYLE', 'BASE', 'MARQUEE', 'FRAME'].includes(one.tagName) ||
+    (one.tagName === 'SCRIPT' && !one.src.startsWith(location.origin + '/static/')) ||
+    (one.tagName === 'IMG' && !one.src.startsWith(location.origin + '/static/'))).map(one => one.outerHTML.slice(0, 200))"""
+
+
+@pytest.fixture(scope="module")
+def offices() -> Offices:
+    """Organisations that tests of this module have made, by their words."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [(WIDE, "light"), (PHONE, "dark"), pytest.param(WIDE, "dark", marks=pytest.mark.torture),
+     pytest.param(PHONE, "light", marks=pytest.mark.torture)],
+    ids=["wide, light", "phone, dark", "wide, dark", "phone, light"],
+)  # fmt: skip
+@pytest.mark.parametrize("part", range(_PARTS), ids=lambda part: f"part {part + 1}")
+def test_axe_finds_nothing_and_nothing_scrolls_sideways(
+    visit: Visitor, offices: Offices, size: ViewportSize, scheme: Any, part: int
+) -> None:
+    office, world = _office(visit, offices, _WORDS)
+    visit.excuse("404")
+    wishes = {"viewport": size, "color_scheme": scheme, "is_mobile": size is PHONE, "reduced_motion": "reduce"}
+    found, wide = [], []
+    for strangers, paths in ((False, _addresses(world)[part::_PARTS]), (True, _strangers(world)[part::_PARTS])):
+        with office.another_window(is_stranger=strangers, **wishes) as open_page:
+            for path in paths:
+                page = open_page(path)
+                found += [(path, one) for one in violations(page)]
+                for width in (size["width"], _NARROWER[size["width"]]):
+                    page.set_viewport_size({"width": width, "height": size["height"]})
+                    wide += [(path, width, by) for by in [sideways_px(page)] if by > 0]
+                page.set_viewport_size(size)
+    assert ([], []) == (found, wide)
+
+
+def test_every_page_of_the_table_is_looked_at() -> None:
+    """Or is none, as is said above."""
+    pages = {page.path for page in PAGES if page.method == "GET"}
+    strange = {*_NO_PAGES, *_FOR_STRANGERS} - pages
+    assert set() == strange
+
+
+# What people wrote
+
+
+def test_nothing_that_people_wrote_runs_on_any_page(visit: Visitor, offices: Offices, corpora: Path) -> None:
+    strings = naughty(corpora)
+    office, world = _office(visit, offices, [" ".join(strings[at : at + 40]) for at in range(0, len(strings), 40)])
+    visit.excuse("404")
+    page = office.page
+    page.on("dialog", lambda dialog: visit.complaints.append(f"dialog: {dialog.message}"))
+    for path in (*_addresses(world), *_strangers(world)):
+        office(path)
+        assert (path, []) == (path, page.evaluate(_FOREIGN))
+        assert not [one for one in visit.complaints if "404" not in one], path
+    _works_with(office, world)
+    assert [] == page.evaluate(_FOREIGN)
+
+
+def _works_with(office: Visitor, world: World) -> None:
+    """What scripts make of what people wrote: finding, copying, the palette, the tip over the waveform."""
+    page = office(f"/calls/{world.ids['call_id']}")
+    keys_are_heard(page)
+    page.fill("[data-find]", "<script>alert")
+    expect(page.locator(".turn mark").first).to_be_visible()
+    page.locator(".wave").hover()
+    page.click("[data-copy-transcript]")
+    expect(page.locator(".toast")).to_have_text("Copied")
+    assert "<script>alert" in str(page.evaluate("navigator.clipboard.readText()"))
+    page.keyboard.press("Control+k")
+    page.keyboard.type("alert")
+    expect(page.locator("#palette [role=option]").filter(has_text="Contact").first).to_be_visible()
+    assert [] == page.evaluate(_FOREIGN)
+    page = office(f"/events/{world.ids['event_id']}")
+    page.fill("[data-json-find]", "<script>alert")
+    expect(page.locator(".json mark").first).to_be_visible()
+
+
+def test_what_comes_in_while_a_page_is_open_is_text(visit: Visitor, corpora: Path) -> None:
+    strings = naughty(corpora)
+    page = visit("/calls")
+    page.on("dialog", lambda dialog: visit.complaints.append(f"dialog: {dialog.message}"))
+    expect(page.locator("[data-lamp]")).to_have_text("Live")
+    turn = payload(BOOKING)["data"]["transcript"][0]
+    now = int(time.time())
+    content = payload(
+        BOOKING, ("data.conversation_id", "conv_naughty"), ("event_timestamp", now),
+        ("data.metadata.start_time_unix_secs", now - 60), ("data.agent_name", HOSTILE),
+        ("data.transcript", [{**turn, "role": role, "message": one} for one in strings for role in ("agent", "user")]),
+        ("data.analysis.transcript_summary", f"{HOSTILE} {' '.join(strings[-200:])}"),
+        ("data.analysis.call_summary_title", HOSTILE),
+    )  # fmt: skip
+    assert 200 == visit.server.deliver(json.dumps(content).encode()).status_code
+    id = call_id(visit.server.org_id, "conv_naughty")
+    expect(page.locator(f"#call-{id}")).to_be_visible()
+    expect(page.locator(f"#call-{id}")).to_contain_text("<script>alert(1)</script>")
+    assert [] == page.evaluate(_FOREIGN)
+    page = visit(f"/calls/{id}")
+    said = page.locator(".turn p").all_text_contents()
+    assert strings == [" ".join(one.split()) for one in said[::2]]
+    assert [] == page.evaluate(_FOREIGN)
+
+
+# Addresses
+
+
+def _addresses(world: World) -> list[str]:
+    """Of every page that a member sees; each address of the table is there, or is none of a page."""
+    paths = [page.path for page in PAGES if page.method == "GET"]
+    pages = [path for path in paths if path not in (*_NO_PAGES, *_FOR_STRANGERS) and not _LISTS.search(path)]
+    return [_filled(path, world) for path in (*pages, *_ALSO)]
+
+
+def _strangers(world: World) -> list[str]:
+    return [re.sub(r"{token}", world.links.get(path.split("/")[1], "none"), path) for path in _FOR_STRANGERS]
+
+
+def _filled(path: str, world: World) -> str:
+    place = re.sub(r"{(\w+)}", lambda found: world.ids[found[1]], path)
+    return f"{place}?id={world.forms['agent']}" if path == "/settings/agent" else place
+
+
+def _office(visit: Visitor, offices: Offices, words: Sequence[str]) -> tuple[Visitor, World]:
+    """Its owner, and what it has."""
+    key = tuple(words)
+    if key not in offices:
+        server = copy.copy(visit.server)
+        server.organization = an_organization(server, name="Oak & Iron", timezone="America/Toronto")
+        offices[key] = server, _furnished(server, words)
+    server, world = offices[key]
+    return visit.at(server), world
+
+
+def _furnished(server: Server, words: Sequence[str]) -> World:
+    made: list[World] = []
+    keys = KeyRing.from_text(server.env["OFFHOOK_SECRET_KEY"])
+    beside(server, lambda tx: made.append(furnish(tx, keys, server.org_id, words, time.time())))
+    (server.data_dir / "recordings" / made[0].file).write_bytes(b"".join(clips(min(index()))))
+    return made[0]
