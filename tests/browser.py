@@ -156,7 +156,7 @@ def keys_are_heard(page: Page) -> None:
 def violations(page: Page, *, only: Sequence[str] = ()) -> list[str]:
     """What axe finds on the page as it stands, a line each. *only*: these rules, of what another theme or size can change."""
     asked = {"type": "rule", "values": list(only)} if only else {"type": "tag", "values": _RULES}
-    options = {"runOnly": asked, "resultTypes": ["violations"]}
+    options = {"runOnly": asked, "resultTypes": ["violations"], "preload": False}  # no rule of these asks for files
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     found = page.evaluate("async (options) => (await axe.run(options)).violations", options)
