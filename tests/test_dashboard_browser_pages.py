@@ -329,15 +329,6 @@ def _first(visit: Visitor, path: str, link: str) -> str:
     return visit(path).locator(link).first.get_attribute("href") or ""
 
 
-def _staff(visit: Visitor) -> str:
-    """The page of somebody who takes calls."""
-    page = visit("/settings/people")
-    if not page.locator("td a").count():
-        page.fill("#f-name", "Tomas Novak")
-        page.get_by_role("button", name="Add").click()
-    return page.locator("td a").first.get_attribute("href") or ""
-
-
 def _hashed(password: str) -> str:
     with ThreadPoolExecutor(1) as thread:  # in this one the browser's event loop runs
         return thread.submit(asyncio.run, Passwords(memory_kib=8, rounds=1).hashed(password)).result()
