@@ -112,7 +112,8 @@ def _not_overtaken(tx: sa.Connection, projections: Sequence[Projection]) -> list
     call_locks.hold(tx, ids)
     count = sa.select(events.c.call_id, sa.func.count()).where(events.c.call_id.in_(ids), _FOLDABLE)
     counts: dict[str, int] = {row[0]: row[1] for row in tx.execute(count.group_by(events.c.call_id))}
-    return [one for one in projections if counts.get(one.call_id, 0) == one.event_count]
+    current = [one for one in projections if counts.get(one.call_id, 0) == one.event_count]
+    return sorted(current, key=lambda one: one.call_id)
 
 
 def _as_edited(tx: sa.Connection, projections: Sequence[Projection]) -> list[Projection]:
