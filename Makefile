@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .PHONY: help demo serve test screenshots torture bench mutants check lock clean run-environment dev-environment
 .NOTPARALLEL:
 
+unexport PYTHONDONTWRITEBYTECODE  # what is compiled once need not be at each of hundreds of starts
+
 ARGS ?=
 WORKERS ?= 3
 python := .venv/bin/python
@@ -24,7 +26,7 @@ test: dev-environment  ## run every test that takes less than a minute, on SQLit
 	@$(python) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 screenshots: dev-environment  ## picture every page of the dashboard anew, in docs/screenshots; needs Chromium
-	@$(python) -m pytest tests/test_screenshots.py --screenshots docs/screenshots $(ARGS)
+	@$(python) -m pytest tests/test_screenshots.py -m "torture or not torture" --screenshots docs/screenshots $(ARGS)
 
 torture: dev-environment  ## run the long tests, which kill, stop, freeze and fill what offhook stands on
 	@tools/services

@@ -148,6 +148,12 @@ def heard_s(page: Page) -> float:
     return float(page.evaluate("document.querySelector('call-player').at"))
 
 
+def a_heard_call(server: Server) -> str:
+    """The page of a call with a recording; other tests' calls may have none."""
+    calls = server.get("/api/calls/history", status="completed").json()["calls"]
+    return next(f"/calls/{call['_id']}" for call in calls if call["recordings"])
+
+
 def keys_are_heard(page: Page) -> None:
     """Wait for it: the sheet behind "?" is drawn when keys are heard."""
     expect(page.locator("#keys .keys > *").first).to_be_attached()

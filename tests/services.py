@@ -16,6 +16,7 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,9 @@ import psutil
 from offhook import cli, logs
 
 T = TypeVar("T")
+
+#: An httpx client reads the system's authorities when it is made, though nobody here speaks TLS: 50 ms each time, or once.
+ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
 
 START_S = 30  #: a program that is not ready by then will not be
 _FOLDER_PREFIX = "offhook-tests-"
@@ -139,7 +143,7 @@ class Process:
             if time.monotonic() > deadline:
                 self.kill()
                 raise AssertionError(f"{self} was not ready within {START_S} s:\n{self.log}")
-            time.sleep(0.03)
+            time.sleep(0.05)
 
 
 _CUT_OFF_OTHERS = """

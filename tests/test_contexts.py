@@ -167,7 +167,7 @@ class NoDatabase:
 @pytest.fixture
 def no_database(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Redis alone must answer, and a busy machine may take its time."""
-    monkeypatch.setattr("offhook.contexts._ASK_S", 5.0)
+    monkeypatch.setattr("offhook.context_cache._ASK_S", 5.0)
     return NoDatabase()
 
 
@@ -260,7 +260,7 @@ async def seconds_to_recall(held: Contexts) -> float:
 async def test_a_redis_that_comes_back_is_used_again(
     no_database: Any, redis_server: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offhook.contexts._REST_S", 0.05)
+    monkeypatch.setattr("offhook.context_cache._REST_S", 0.05)
     async with opened(no_database, redis_url) as held:
         redis_server.stop()
         with pytest.raises(Unavailable):

@@ -16,7 +16,7 @@ from offhook.simulator.speech import silence
 from offhook.store.tables import recording_peaks, recordings
 from tests.api import recording_row
 from tests.beside import beside
-from tests.browser import CALLS, Visitor, heard_s, keys_are_heard, violations
+from tests.browser import CALLS, Visitor, a_heard_call, heard_s, keys_are_heard, violations
 from tests.payloads import BOOKING, payload
 from tests.services import Server, eventually
 
@@ -240,7 +240,7 @@ def _keep(tx: sa.Connection, row: dict[str, Any]) -> None:
 
 
 def _call(visit: Visitor) -> str:
-    return visit("/calls?outcome=answered").locator(".row a").first.get_attribute("href") or ""
+    return a_heard_call(visit.server)
 
 
 def _path(page: Page) -> str:

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from offhook.passwords import Passwords
 from offhook.store import users
 from tests.beside import an_organization, beside
-from tests.browser import Visitor, heard_s, keys_are_heard, violations
+from tests.browser import Visitor, a_heard_call, heard_s, keys_are_heard, violations
 from tests.people import PASSWORD
 from tests.services import eventually
 
@@ -319,7 +319,7 @@ def test_before_the_first_call_the_three_steps_are_copied(visit: Visitor) -> Non
 
 
 def _player(visit: Visitor) -> Page:
-    page = visit(_first(visit, "/calls?outcome=answered", ".row a"))
+    page = visit(a_heard_call(visit.server))
     keys_are_heard(page)
     heard_s(page)
     return page

@@ -18,7 +18,7 @@ from tests.test_doors import DOOR, GREETING_DOOR
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize(("engine", "every"), [("sqlite", 3), ("postgresql", 5)])
+@pytest.mark.parametrize(("engine", "every"), [("sqlite", 5), ("postgresql", 11)])
 def test_a_thousand_malformed_inputs_are_refused_unsigned_and_kept_signed(
     request: pytest.FixtureRequest, start_server: Callable[..., Server], corpora: Path, engine: str, every: int
 ) -> None:

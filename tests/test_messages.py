@@ -415,7 +415,7 @@ async def test_start_does_not_undo_what_the_organisation_wrote_down(house: House
     assert await house.deps.database.read(opt_outs.is_out, house.org.id, PERSON)
 
 
-@pytest.mark.parametrize("attempts", [500, pytest.param(10_000, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("attempts", [250, pytest.param(10_000, marks=pytest.mark.torture)])
 async def test_thousands_of_attempts_of_a_rogue_agent_end_within_policy(
     house: House, twilio: FakeTwilio, seed: int, figure: Any, attempts: int
 ) -> None:

@@ -212,8 +212,8 @@ async def test_an_sqlite_that_another_process_locks_costs_no_event(
         [*answers.values(), *traffic.greetings, *traffic.looks["live"], *traffic.looks["ready"]]
     )
     assert dict.fromkeys(answers, 1) == there
-    assert p99_s(answers.values()) <= 1
-    assert p99_s(traffic.greetings) <= 0.5
+    assert p99_s(answers.values()) <= locked_s / 2, "nobody waits for the lock"
+    assert p99_s(traffic.greetings) <= 1.5
     assert {ALEX} == {answer.said.get("caller_name") for answer in traffic.greetings}
     assert [] == left_files(server)
 

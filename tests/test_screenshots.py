@@ -1,4 +1,4 @@
-"""Every page is pictured, from an office that was made up: `make screenshots` keeps the pictures, other runs look at them.
+"""Every page is pictured, from an office that was made up, by `make screenshots`; some of them in every run, for a look.
 
 The application runs in a thread of this process, on its own clock, under the address that its owner would give it.
 """
@@ -92,6 +92,7 @@ SHOTS = (
     Shot("account", "/account"),
     Shot("sign-in", "/login", who=""),
 )
+_IN_EVERY_RUN = {"call-dark", "calls-phone", "contact", "follow-ups", "health-danger", "settings-texts", "sign-in"}
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +197,11 @@ def places(browser: Browser) -> dict[str, str]:
         return found
 
 
-@pytest.mark.parametrize("shot", SHOTS, ids=lambda shot: shot.name)
+@pytest.mark.parametrize(
+    "shot",
+    [pytest.param(shot, marks=() if shot.name in _IN_EVERY_RUN else pytest.mark.torture) for shot in SHOTS],
+    ids=lambda shot: shot.name,
+)
 def test_a_page_is_pictured(shot: Shot, browser: Browser, places: dict[str, str], screenshots: Path) -> None:
     with _window(browser, shot) as context:
         page = context.new_page()

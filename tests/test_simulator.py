@@ -585,7 +585,9 @@ def test_an_organisation_of_no_database_is_one_sentence(tmp_path: Path, monkeypa
 # A real offhook
 
 
-@pytest.mark.parametrize("disturbance", [[], ["--chaos"]], ids=["orderly", "chaos"])
+@pytest.mark.parametrize(
+    "disturbance", [pytest.param([], marks=pytest.mark.torture), ["--chaos"]], ids=["orderly", "chaos"]
+)
 def test_a_real_offhook_understands_every_call_whole(server: Server, disturbance: list[str]) -> None:
     wishes = ["--org", server.org_id, "--url", server.base_url, "--calls", "18", "--rate", "0", "--json"]
     summary = json.loads(server.offhook("simulate", *wishes, *disturbance))

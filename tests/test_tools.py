@@ -447,7 +447,8 @@ async def test_naughty_strings_as_every_argument_are_answered_with_json(agent: A
         "phone_number", "note", "first_name", "last_name", "email", "message", "reason", "caller_id", "called_id",
         "called_number", "agent_id", "conversation_id",
     )  # fmt: skip
-    for number, text in enumerate(strings):
+    step = 1 if agent.api.deps.settings.is_sqlite else 4  # what a database makes of them is asked once
+    for number, text in list(enumerate(strings))[::step]:
         tool = list(tools.TOOLS)[number % 7]
         everything = {**dict.fromkeys(names, text), "conversation_id": f"conv_{number}{text}"}
         for request in (everything, {**TALK, names[number % 7]: text}):
@@ -544,7 +545,7 @@ async def test_replay_changes_nothing_that_somebody_changed_later(agent: Agent) 
     assert ["done"] == [row.status for row in await agent.rows(tables.callbacks)]
 
 
-@pytest.mark.parametrize("uses", [400, pytest.param(10_000, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("uses", [200, pytest.param(10_000, marks=pytest.mark.torture)])
 async def test_thousands_of_uses_by_a_rogue_agent_are_each_done_once(
     agent: Agent, uses: int, figure: Callable[..., None]
 ) -> None:

@@ -13,8 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-import redis.asyncio
-from redis.exceptions import RedisError
 
 from offhook.disks import Ballast, Level, disks, is_full
 from offhook.errors import Damaged, OffhookError, Unavailable
@@ -170,6 +168,9 @@ def _address(settings: Settings) -> Iterator[Finding]:
 async def _redis(settings: Settings) -> list[Finding]:
     if not settings.redis_url:
         return [_ok("redis", "No Redis is used; the database does its work.")]
+    import redis.asyncio  # it takes a tenth of a command's start
+    from redis.exceptions import RedisError
+
     client = redis.asyncio.Redis.from_url(
         settings.redis_url, socket_connect_timeout=_REDIS_S, socket_timeout=_REDIS_S, retry=None
     )

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from offhook.settings import Settings
 from offhook.store.database import Database
-from offhook.store.postgresql import PostgresqlDatabase
 from offhook.store.sqlite import SqliteDatabase
 
 
@@ -14,6 +13,8 @@ def open_database(settings: Settings, *, is_server: bool = False) -> Database:
     if settings.is_sqlite:
         settings.sqlite_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return SqliteDatabase(settings.sqlite_path, is_server=is_server)
+    from offhook.store.postgresql import PostgresqlDatabase  # and SQLAlchemy's ORM with it: a sixth of a start
+
     return PostgresqlDatabase(settings.database_url)
 
 

@@ -12,7 +12,6 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from offhook.errors import Mistake, NewerDatabase, Unavailable
 from offhook.settings import Settings
@@ -55,6 +54,8 @@ async def _run(settings: Settings, statement: Callable[[sa.Connection], T]) -> T
     try:
         if settings.is_sqlite:
             return _run_on_sqlite(settings.sqlite_path, statement)
+        from sqlalchemy.ext.asyncio import create_async_engine  # brings the ORM, which SQLite has no use for
+
         url = make_url(settings.database_url).set(drivername="postgresql+asyncpg")
         engine = create_async_engine(url, connect_args={"timeout": 5})
         try:
