@@ -19,7 +19,8 @@ from offhook.deps import Deps
 from offhook.errors import BadInput, NotFound
 from offhook.store import staff
 
-_Name = Annotated[str, Meta(min_length=1, max_length=200)]
+_SAYS_SOMETHING = {"pattern": r"[^\s\x00]"}  # told, not checked: whoever sends spaces is told so in words
+_Name = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=_SAYS_SOMETHING)]
 _Number = Annotated[str, Meta(description="In any spelling; kept in E.164.", examples=["+14165550123"])]
 
 _COLUMNS = {"name": "name", "phone_number": "number", "is_online": "is_online", "is_available": "is_available"}
