@@ -5,6 +5,8 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -229,3 +231,26 @@ def test_a_draft_is_locked_as_long_as_it_is_written(tmp_path: Path) -> None:
     draft = Draft(tmp_path)
     with open(draft.path, "rb") as other, pytest.raises(BlockingIOError):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_sweep_at_any_instant_takes_no_draft_from_its_writer(tmp_path: Path) -> None:
+    """As when a replica starts while another, on the same storage, takes a recording."""
+    is_over = threading.Event()
+
+    def sweep_on() -> None:
+        while not is_over.is_set():
+            sweep((tmp_path / INCOMING).glob("*"))
+
+    names = []
+    with ThreadPoolExecutor(2) as sweepers:
+        sweeping = [sweepers.submit(sweep_on) for _ in range(2)]
+        try:
+            for _ in range(1000):
+                draft = Draft(tmp_path)
+                draft.write(b"x")
+                draft.keep()
+                names.append(draft.name)
+        finally:
+            is_over.set()
+        assert [None, None] == [one.result() for one in sweeping]
+    assert [] == [name for name in names if not (tmp_path / name).exists()]

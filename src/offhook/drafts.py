@@ -56,9 +56,9 @@ class Draft:
         """
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._file.close()
-        self._path.rename(self._place)
+        self._path.rename(self._place)  # while it is open, and so ours: another process may sweep at any instant
         self._path = self._place
+        self._file.close()
 
     def discard(self) -> None:
         """Leave nothing, wherever it got to."""
@@ -84,9 +84,12 @@ def adopt(source: Path, folder: Path) -> None:
 
 def open_draft(path: Path) -> BinaryIO:
     """A new file for nobody else's eyes; as long as it is open and this process lives, `sweep` leaves it alone."""
-    file = open(path, "xb", opener=private)  # noqa: SIM115 - whoever writes it closes it
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return file
+    while True:
+        file = open(path, "xb", opener=private)  # noqa: SIM115 - whoever writes it closes it
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # swept by another process before it was locked
 
 
 def sync_folder(folder: Path) -> None:
