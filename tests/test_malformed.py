@@ -16,6 +16,7 @@ from tests.services import Server, eventually, signature
 from tests.test_doors import DOOR, GREETING_DOOR
 
 MIB = 1 << 20
+_WARM_UP = 500
 
 
 @pytest.mark.parametrize(("engine", "every"), [("sqlite", 5), ("postgresql", 11)])
@@ -68,6 +69,8 @@ async def test_fifty_thousand_malformed_inputs_are_refused_unsigned_and_kept_sig
         return (write(door, body, chance) for body in itertools.islice(bodies, count))
 
     await statuses_of(server, requests(unproven, 2000))
+    await statuses_of(server, requests(proven, _WARM_UP))  # there are as many readers now as there will be
+    await asyncio.to_thread(eventually, lambda: all_are_understood_or_set_aside(server), within_s=60)
     before_bytes = own_memory(server)
     refused = await statuses_of(server, requests(unproven, 50_000))
     stored_unproven = server.get("/api/events").json()["total"]
@@ -75,12 +78,12 @@ async def test_fifty_thousand_malformed_inputs_are_refused_unsigned_and_kept_sig
     kept = await asyncio.to_thread(eventually, lambda: all_are_understood_or_set_aside(server), within_s=900, every_s=1)
     grew_bytes = own_memory(server) - before_bytes
 
-    figure("S1: 50,000 malformed inputs, and 50,000 signed", unsigned=dict(refused), stored=stored_unproven,
+    figure("S1: 50,000 malformed inputs, and 50,000 signed", unsigned=dict(refused), stored=stored_unproven - _WARM_UP,
            signed=dict(taken), kept=kept, memory_grew=f"{grew_bytes / MIB:.1f} MiB", seed=seed)  # fmt: skip
     assert 50_000 == sum(count for status, count in refused.items() if 400 <= status < 500)
-    assert 0 == stored_unproven
+    assert _WARM_UP == stored_unproven
     assert {200: 50_000} == taken
-    assert 50_000 == kept
+    assert 50_000 + _WARM_UP == kept
     assert grew_bytes <= 64 * MIB
     assert [] == [line for line in server.log.splitlines() if "webhook.failed" in line or "Traceback" in line]
 
