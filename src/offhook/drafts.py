@@ -110,6 +110,8 @@ def _remove_if_abandoned(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(file.fileno()).st_nlink:
+                return False  # swept by another process; by now its writer may have made it anew
             path.unlink()
     except (BlockingIOError, FileNotFoundError):  # still being written, or kept or swept by another process just now
         return False
