@@ -18,10 +18,8 @@ _DAY_S = 86_400.0
 QUIET_S = 7 * _DAY_S
 _RED_AT, _RED_QUIET_S = 5, 5 * _DAY_S
 AMBER_AT = 3
-_COMPARED = (
-    "ok",
-    "absent",
-)  #: ElevenLabs was asked lately, so what it could not deliver is fetched, and counts by that
+#: ElevenLabs was asked lately, so what it could not deliver is fetched, and counts by that.
+_COMPARED = ("ok", "absent")
 _SWITCHED_OFF = ("webhook_auto_disabled", "webhook_disabled", "webhook_missing")
 
 State = Literal["ok", "warn", "bad", "unknown"]

@@ -155,9 +155,8 @@ def _without_nul(request: Request) -> None:
     """PostgreSQL takes none, so no path with one leads anywhere, and nothing that is searched has one."""
     if "\0" in request.scope["path"]:
         raise NotFound("There is no such page.")
-    request.scope["query_string"] = request.scope["query_string"].replace(
-        b"%00", b"+"
-    )  # taken out, "%0%000" would make one
+    query: bytes = request.scope["query_string"]
+    request.scope["query_string"] = query.replace(b"%00", b"+")  # taken out, "%0%000" would make one
 
 
 async def find_viewer(request: Request, deps: Deps, *, keeps_awake: bool = True) -> Viewer | None:
