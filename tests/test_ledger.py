@@ -156,6 +156,26 @@ async def test_many_workers_share_the_work_and_none_does_what_another_does(datab
     assert {str(n): 1 for n in range(100)} == happened
 
 
+async def test_the_end_is_seen_at_once_also_where_each_look_takes_long(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = database.read
+
+    async def slowly(*asked: Any) -> Any:
+        await asyncio.sleep(0.01)
+        return await read(*asked)
+
+    async def act(effect: Effect) -> Outcome:
+        return DONE
+
+    monkeypatch.setattr(database, "read", slowly)
+    ledger = Ledger(database, {f"kind {number}": Kind(act, hands=1) for number in range(8)}, clock)
+    await database.write(effects.want, [Wish(kind="kind 1", key="1")], clock())
+    async with asyncio.timeout(2):
+        await brought_about(ledger)
+    assert "done" == (await row_of(database, "1")).status
+
+
 async def test_a_schedule_puts_itself_back(database: Database, clock: Clock) -> None:
     rounds: list[float] = []
 

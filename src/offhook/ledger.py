@@ -131,10 +131,11 @@ class Ledger:
     async def drain(self) -> None:
         """Return when nothing is due any more, and nothing in hand."""
         while True:
-            self._wake.set()
             is_due = await self._is_something_due(self._kinds)
             if self._is_begun and not self._is_taking and not self._in_hand and not is_due:
                 return
+            if is_due:  # only then: who is woken again and again is never seen at rest
+                self._wake.set()
             await asyncio.sleep(0.01)
 
     async def _run(self) -> None:
