@@ -19,7 +19,9 @@ MIB = 1 << 20
 _WARM_UP = 500
 
 
-@pytest.mark.parametrize(("engine", "every"), [("sqlite", 5), ("postgresql", 11)])
+@pytest.mark.parametrize(
+    ("engine", "every"), [("sqlite", 7), ("postgresql", 31), pytest.param("postgresql", 2, marks=pytest.mark.torture)]
+)
 def test_a_thousand_malformed_inputs_are_refused_unsigned_and_kept_signed(
     request: pytest.FixtureRequest, start_server: Callable[..., Server], corpora: Path, engine: str, every: int
 ) -> None:

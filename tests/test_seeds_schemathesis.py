@@ -64,12 +64,12 @@ def test_the_doors_keep_to_the_users_documents(server: Server, tmp_path: Path, s
     document = tmp_path / "seed.yaml"
     document.write_text(seed_document(seed))
     proof = ["--header", f"Authorization: Bearer {server.tool_secret}"] if presents == "the tool secret" else []
-    drive(server, tmp_path, str(document), "--checks", _CHECKS, "--max-examples", "25" if proof else "10", *proof)
+    drive(server, tmp_path, str(document), "--checks", _CHECKS, "--max-examples", "15" if proof else "10", *proof)
 
 
 def test_the_doors_keep_to_our_document(server: Server, tmp_path: Path) -> None:
     config = f'auth.openapi.toolSecret.bearer = "{server.tool_secret}"'
-    arguments = ("--include-tag", "Webhooks", "--checks", _CHECKS, "--max-examples", "12")
+    arguments = ("--include-tag", "Webhooks", "--checks", _CHECKS, "--max-examples", "8")
     drive(server, tmp_path, f"{server.base_url}/openapi.json", *arguments, config=config)
 
 
@@ -84,7 +84,7 @@ def test_the_api_keeps_to_our_document(server: Server, tmp_path: Path) -> None:
         include-path-regex = "^/api/(contact|calls/ingest|organizations/.*variables)"
         checks.positive_data_acceptance.enabled = false
     """
-    document, ours = f"{server.base_url}/openapi.json", ("--exclude-tag", "Webhooks", "--max-examples", "6")
+    document, ours = f"{server.base_url}/openapi.json", ("--exclude-tag", "Webhooks", "--max-examples", "4")
     drive(server, tmp_path, document, *ours, "--phases", "examples,coverage,fuzzing", config=config)
     # In the last phase what one request made is the next one's: there contacts are merged away, and exceptions do not count.
     unsure = "positive_data_acceptance,ensure_resource_availability"

@@ -33,12 +33,8 @@ def listener() -> Iterator[socket.socket]:
     ids=["systemd", "systemd, 3", "fd, 3"],
 )
 async def test_restarts_on_a_socket_that_was_handed_over_refuse_nobody(
-    start_server: Callable[..., Server], listener: socket.socket, figure: Figure, how: str, restarts: int
+    server: Server, listener: socket.socket, figure: Figure, how: str, restarts: int
 ) -> None:
-    server = start_server()
-    server.stop()
-    server.port = listener.getsockname()[1]
-    server.base_url = f"http://127.0.0.1:{server.port}"
     hand_over(server, listener, how)
     await asyncio.to_thread(server.start)
     exit_codes = []
@@ -59,8 +55,19 @@ async def test_restarts_on_a_socket_that_was_handed_over_refuse_nobody(
     assert [] == left_files(server)
 
 
+@pytest.fixture
+def server(tmp_path: Path, secret_key: str) -> Iterator[Server]:
+    """One with an organisation, to be started otherwise than by itself."""
+    server = Server(tmp_path / "server", secret_key=secret_key)
+    server.organization = server.create_organization()
+    yield server
+    server.kill()
+
+
 def hand_over(server: Server, listener: socket.socket, how: str) -> None:
     """Have *server* started with the socket, which stays open here as it does in systemd."""
+    server.port = listener.getsockname()[1]
+    server.base_url = f"http://127.0.0.1:{server.port}"
     server.run_instead("bash", "-c", how.format(fd=listener.fileno()), sys.executable, "-m", "offhook")
     server.inherited = (listener.fileno(),)
 

@@ -162,7 +162,7 @@ def test_killed_with_texts_in_hand_each_is_sent_and_none_twice(
 ) -> None:
     """On PostgreSQL a killed worker's leases, of a minute, run out first; that one is torture's."""
     twilio.takes_s = 0.1
-    calls, kills = 60, 3
+    calls, kills = 40, 2
     numbers = [f"+1416{200 + n}{n:04d}" for n in range(calls)]
     for n, number in enumerate(numbers):
         to = [(f"data.metadata.body.{name}", number) for name in ("To", "Called")]
