@@ -60,14 +60,17 @@ def page(
 
 
 def replayable(tx: sa.Connection, org_id: str, wanted: Wanted, limit: int) -> Sequence[str]:
-    """The ids of the newest *limit* of the wanted events of which something can be made, oldest first."""
-    mine = sa.select(events.c.id).where(*_conditions(org_id, wanted), IS_REPLAYABLE)
+    """The ids of the newest *limit* of the wanted events of which something can be made, oldest first.
+
+    Without the stale ones, unless they are what is asked for: we did not believe their time.
+    """
+    mine = sa.select(events.c.id).where(*_replayable(org_id, wanted))
     return tx.execute(mine.order_by(*_NEWEST_FIRST).limit(limit)).scalars().all()[::-1]
 
 
 def count_replayable(tx: sa.Connection, org_id: str, wanted: Wanted, most: int) -> int:
     """How many they are; *most* + 1 where they are more than that."""
-    some = sa.select(events.c.seq).where(*_conditions(org_id, wanted), IS_REPLAYABLE).limit(most + 1).subquery()
+    some = sa.select(events.c.seq).where(*_replayable(org_id, wanted)).limit(most + 1).subquery()
     return int(tx.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
 
 
@@ -95,6 +98,13 @@ def latest(tx: sa.Connection, org_id: str, limit: int) -> Sequence[sa.Row[Any]]:
     columns: tuple[sa.ColumnElement[Any], ...] = (events.c.status, events.c.source, events.c.received_at)
     mine = events.c.org_id == org_id, events.c.source.in_(_FROM_ELSEWHERE)
     return tx.execute(sa.select(*columns).where(*mine).order_by(*_NEWEST_FIRST).limit(limit)).all()
+
+
+def _replayable(org_id: str, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    conditions = [*_conditions(org_id, wanted), IS_REPLAYABLE]
+    if wanted.status != "stale":  # they were answered with 401: replayed unasked, the failure would look like a success
+        conditions.append(events.c.status != "stale")
+    return conditions
 
 
 def _conditions(org_id: str, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
