@@ -1,6 +1,7 @@
 """All events that a filter shows, understood again from the page; on both databases."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ from offhook import replaying
 from offhook.ledger import Kind, Ledger
 from offhook.projection.projector import Projector
 from offhook.replaying import Replays
+from offhook.store import event_lists, replays
 from offhook.store import events as event_rows
+from offhook.store.database import Database, prepared
+from offhook.store.event_lists import Wanted
 from offhook.store.tables import audit, calls, effects
 from offhook.store.tables import events as inbox
-from tests.api import Api
+from tests.api import NOW, Api, hex_id
 from tests.pages import Page
 from tests.payloads import BOOKING, event, payload
 from tests.people import signed_in
@@ -69,6 +73,52 @@ async def test_nothing_and_too_much_are_not_replayed_but_said(api: Api, monkeypa
     assert [] == await api.deps.database.read(lambda tx: tx.execute(sa.select(effects)).all())
 
 
+async def test_two_who_ask_at_once_begin_one(api: Api) -> None:
+    await _file(api, "conv_1")
+    browsers = [await signed_in(api, "owner", f"owner{number}@acme.example") for number in range(3)]
+    answers = await asyncio.gather(*(browser.post(ASKED) for browser in browsers))
+    assert [303, 409, 409] == sorted(answer.status_code for answer in answers)
+    other = await api.add_organization()
+    await _file(api, "conv_2", org_id=other.id)
+    elsewhere = await signed_in(api, "owner", "owner@globex.example", org_id=other.id)
+    assert 303 == (await elsewhere.post(ASKED)).status_code
+    assert 2 == len(await api.deps.database.read(lambda tx: tx.execute(sa.select(effects.c.id)).all()))
+
+
+async def test_what_was_refused_because_of_the_clock_is_replayed_only_where_it_is_asked_for(api: Api) -> None:
+    await _file(api, "conv_1")
+    await _file(api, "conv_2", status="stale", id=hex_id(2))
+    browser = await signed_in(api, "owner")
+    said = {query: await _text(browser, f"/events/replay{query}") for query in ("", "?status=stale")}
+    assert ["1 event will be read again" in text for text in said.values()] == [True, True]
+    assert ["events of a wrong time" in text for text in said.values()] == [True, False]
+    database, org_id = api.deps.database, api.org.id
+    assert [hex_id(2)] == await database.read(event_lists.replayable, org_id, Wanted(status="stale"), 9)
+    assert hex_id(2) not in await database.read(event_lists.replayable, org_id, Wanted(), 9)
+    assert "Events of a wrong time" in await _text(browser, f"/events/replay?q={hex_id(2)}")
+
+
+async def test_what_comes_from_the_api_is_replayed_too_though_it_is_no_conversations(api: Api) -> None:
+    await _file(api, "", source="tool", type="tool", id=hex_id(3))
+    await _file(api, "")
+    text = await _text(await signed_in(api, "owner"), "/events/replay")
+    assert "1 event will be read again" in text
+    assert "Events of which nothing can be made are left out" in text
+
+
+async def test_a_replay_is_found_among_very_many_effects_without_a_look_at_each(api: Api) -> None:
+    rows = [_effect(api, number, kind="text", status="due") for number in range(3_000)]
+    await api.insert(effects, *rows, _effect(api, 3_000, kind=replaying.KIND, status="done"))
+    await api.settle()
+    org_id = api.org.id
+    for statement in (prepared(replays.latest, org_id, 9), prepared(replays.is_under_way, org_id)):
+        plan = await _plan(api.deps.database, statement)
+        assert "ix_effects_replays" in plan or "ix_effects_status" in plan, plan
+        assert "ix_effects_org_id_created_at" not in plan
+    (last,) = await api.deps.database.read(replays.latest, org_id, 9)
+    assert (hex_id(3_000), False) == (last.id, await api.deps.database.read(replays.is_under_way, org_id))
+
+
 async def test_an_auditor_reads_what_was_replayed_and_is_offered_nothing(api: Api) -> None:
     await _file(api, "conv_1")
     auditor = await signed_in(api, "auditor")
@@ -82,6 +132,25 @@ async def _file(api: Api, conversation_id: str, *, body: bytes | None = None, **
     given = {"org_id": api.org.id, "status": "quarantined", "reason": "A fault of ours.", **facts}
     filed = event(said, **({"conversation_id": conversation_id} | given))
     await api.deps.database.file(event_rows.sealed(filed, api.deps.keys))
+
+
+def _effect(api: Api, number: int, **facts: Any) -> dict[str, Any]:
+    row = {column.name: None for column in effects.c} | {"id": hex_id(number), "org_id": api.org.id, "key": str(number)}
+    return {**row, "payload": "{}", "attempts": 1, "due_at": NOW, "created_at": NOW, "updated_at": NOW, **facts}
+
+
+async def _plan(database: Database, statement: Callable[[sa.Connection], object]) -> str:
+    """How the database goes about it, with nothing in its text that the statement only binds."""
+
+    def explained(tx: sa.Connection) -> str:
+        sent: list[tuple[str, Any]] = []
+        sa.event.listen(tx, "before_cursor_execute", lambda _tx, _cursor, text, given, *_: sent.append((text, given)))
+        statement(tx)
+        text, given = sent[0]
+        explain = "EXPLAIN" if tx.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        return "\n".join(str(row[-1]) for row in tx.exec_driver_sql(f"{explain} {text}", given))
+
+    return await database.read(explained)
 
 
 async def _worked(api: Api) -> None:

@@ -11,12 +11,12 @@ import msgspec
 
 from offhook.events import Status
 from offhook.ledger import Outcome
-from offhook.store import event_lists, events
+from offhook.store import event_lists, events, replays
 from offhook.store.database import Database
 from offhook.store.effects import Effect, Wish
 from offhook.store.event_lists import Wanted
 
-KIND = "replay"
+KIND = replays.KIND
 MOST = 10_000  #: events of one replay: some minutes
 WITHIN_S = 3600.0
 BATCH = 200  #: events sent back together

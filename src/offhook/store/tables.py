@@ -263,6 +263,14 @@ effects = sa.Table(  # what reaches outside, or comes round by the clock: a row 
         postgresql_where=sa.text("status = 'due'"),
     ),
     sa.Index("ix_effects_org_id_created_at", "org_id", "created_at", "id"),
+    sa.Index(
+        "ix_effects_replays",
+        "org_id",
+        "created_at",
+        "id",
+        sqlite_where=sa.text("kind = 'replay'"),
+        postgresql_where=sa.text("kind = 'replay'"),
+    ),
     sa.Index("ix_effects_status", "status", "kind"),
     sa.Index("ix_effects_call_id", "call_id"),
 )

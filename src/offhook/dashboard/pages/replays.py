@@ -12,7 +12,7 @@ from offhook.dashboard.pages.events import chosen
 from offhook.dashboard.shell import Flash, page, redirect, zone_of
 from offhook.dashboard.visitors import Visit
 from offhook.errors import BadInput, Conflict
-from offhook.store import audit, effects, event_lists
+from offhook.store import audit, effects, event_lists, replays
 from offhook.store.event_lists import Wanted
 
 _MOST_REPORTS = 50
@@ -34,10 +34,11 @@ class Report(NamedTuple):
 async def ask(visit: Visit) -> Response:
     """How many there are, before anything is done."""
     choice = chosen(visit.request.query_params)
-    count = await visit.deps.database.read(event_lists.count_replayable, visit.org_id, _wanted(visit), replaying.MOST)
+    wanted = _wanted(visit)
+    count = await visit.deps.database.read(event_lists.count_replayable, visit.org_id, wanted, replaying.MOST)
     return await page(
         visit, "replay.html", count=count, most=replaying.MOST, back=choice.address(), is_any=choice.is_any,
-        here=choice.address().replace("/events", "/events/replay", 1),
+        here=choice.address().replace("/events", "/events/replay", 1), leaves_stale=wanted.status != "stale",
     )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ async def begin(visit: Visit) -> Response:
 
 
 async def reports(visit: Visit) -> Response:
-    rows, _ = await visit.deps.database.read(effects.page, visit.org_id, kind=replaying.KIND, limit=_MOST_REPORTS)
+    rows = await visit.deps.database.read(replays.latest, visit.org_id, _MOST_REPORTS)
     flash = _BEGUN if visit.request.query_params.get("done") == "begun" else None
     return await page(visit, "replays.html", flash=flash, reports=[_report(row) for row in rows])
 
@@ -61,8 +62,8 @@ def _wanted(visit: Visit) -> Wanted:
 
 def _begin(tx: sa.Connection, visit: Visit, wanted: Wanted) -> None:
     """One at a time: two would only wait for each other."""
-    _, under_way = effects.page(tx, visit.org_id, status="due", kind=replaying.KIND, limit=1)
-    if under_way:
+    replays.begin_alone(tx, visit.org_id)
+    if replays.is_under_way(tx, visit.org_id):
         raise Conflict("Another replay is under way. See what comes of it first.")
     count = event_lists.count_replayable(tx, visit.org_id, wanted, replaying.MOST)
     if not 0 < count <= replaying.MOST:
