@@ -25,6 +25,7 @@ from offhook.store import contacts, sessions, users, workspaces
 from offhook.store.effects import Effect
 from offhook.store.tables import balances, effects, messages, recordings, warnings
 from offhook.store.tables import workspaces as workspace_rows
+from offhook.texts import filled
 from offhook.waveforms import Waveforms
 from tests.api import Api, hex_id
 from tests.test_api_events import file
@@ -34,6 +35,7 @@ ADDRESS = "calls.example.com"
 TOKEN = "a token for pictures"
 _DOOR = "/api/webhook/elevenlabs"
 _DAY_S = 86_400.0
+_MESSAGE = "Hi {{contactName}}, sorry we missed you. {{orgName}} rings back soon."
 
 #: The clock of the office; setting up turns it through the day.
 CLOCK = [datetime(2026, 11, 19, 14, 35, tzinfo=ZONE).timestamp()]
@@ -252,10 +254,10 @@ async def endanger(api: Api, org_id: str) -> None:
     for number in range(48):
         await file(api, f"good {number}".encode(), org_id=org_id, received_at=NOW - 6.1 * _DAY_S - number * 1800)
     for number in range(7):
-        at = NOW - number * 3 * 3600 - 2400
+        at = NOW - number * 20 * 3600 - 2400
         await file(api, f"missed {number}".encode(), org_id=org_id, source="reconciled", proof="none", received_at=at,
                    event_timestamp=at - 600, call_id=hex_id(number), conversation_id=f"conv_{number}")  # fmt: skip
-    await _balance(api, org_id, fetched={0: 4, 1: 3})
+    await _balance(api, org_id, fetched={0: 1, 1: 1, 2: 1, 3: 2, 4: 1, 5: 1})
     await api.insert(warnings, {
         "org_id": org_id, "code": "deliveries_missing", "severity": "warning", "details": "{}", "told_at": None,
         "message": "Of the last 7 calls ElevenLabs has delivered 0; the others had to be fetched.",
@@ -275,7 +277,7 @@ def _connect(tx: sa.Connection, api: Api, org_id: str, since: float) -> None:
 
 async def _balance(api: Api, org_id: str, fetched: dict[int, int]) -> None:
     for day in range(14):
-        theirs = 9 + day % 4
+        theirs = fetched.get(day, 9 + day % 4)
         when = datetime.fromtimestamp(NOW - day * _DAY_S, ZONE).date().isoformat()
         row = {"org_id": org_id, "day": when, "theirs": theirs, "ours": theirs, "fetched": fetched.get(day, 0)}
         await api.insert(balances, {**row, "absent": 0, "updated_at": NOW - 240})
@@ -285,20 +287,15 @@ def _given_up(org_id: str, number: int) -> dict[str, Any]:
     at = NOW - number * 5 * 3600
     return {
         "id": hex_id(number), "org_id": org_id, "kind": "missed_call_text", "key": str(number), "payload": "{}",
-        "call_id": None, "status": "dead", "attempts": 8, "due_at": at, "created_at": at - 7200, "updated_at": at,
-        "outcome": "Twilio: 21608, the number is not verified on a trial account.",
+        "call_id": hex_id(number), "status": "dead", "attempts": 9, "due_at": at, "created_at": at - 7200, "updated_at": at,
+        "outcome": "Given up after 9 attempts: Twilio did not answer.",
     }  # fmt: skip
 
 
 async def _texts(api: Api) -> None:
     """What was written to and fro with who is first in the queue."""
     said: Sequence[tuple[float, str, str, str]] = (
-        (
-            12,
-            "missed_call",
-            "delivered",
-            "Hi, sorry we missed you. Reply here or ring us again. Harbourfront Answering",
-        ),
+        (12, "missed_call", "delivered", filled(_MESSAGE, {"orgName": "Harbourfront Answering"})),
         (9, "reply", "received", "Thanks! Any time before four is fine."),
     )
     who = await api.deps.database.read(contacts.find_by_number, api.org.id, "+16135550119")
@@ -327,7 +324,7 @@ async def _decide(api: Api) -> None:
         ("/settings/variables", {"variable": "loyalty_tier", "type": "string", "default": "regular"}),
         ("/settings/variables", {"variable": "visits", "type": "number", "default": "0"}),
         ("/settings/texts", {"missed-call-text": "1", "quiet-hours": "21:00-08:00", "text-countries": "CA, US",
-                             "missed-call-message": "Hi {{contactName}}, sorry we missed you. {{orgName}} rings back soon."}),
+                             "missed-call-message": _MESSAGE}),
         ("/settings/keys", {"label": "CRM", "scope": "read"}),
         ("/settings/users", {"email": "lee@harbourfront.example", "role": "agent"}),
     ):  # fmt: skip

@@ -182,7 +182,7 @@ def test_replayed_twice_it_is_one_call_and_one_text_and_after_stop_none(
     server.offhook("org", "set", server.org_id, *(f"{name}={value}" for name, value in decided.items()))
     front_desk = visit.at(server)
     _deliver(server, "conv_missed", fixture="call_initiation_failure__twilio_busy")
-    eventually(lambda: twilio.taken)
+    eventually(lambda: twilio.taken, within_s=30)
     page = front_desk("/events")
     event = page.locator("a.main").first.get_attribute("href") or ""
     for _ in range(2):

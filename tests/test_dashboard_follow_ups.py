@@ -52,14 +52,15 @@ async def test_the_overdue_come_first_and_the_person_stands_beside_them(api: Api
     await _add(api, 2, "callback", due_at=now - 1560, number="+14165550177", reason="Billing")
     await _add(api, 3, "manual", due_at=now + 86_400, number="+14165550178", reason="Send the plan")
     await _add(api, 4, "failed", status="done", due_at=now - 9999)
+    await _add(api, 5, "manual", due_at=now + 90_000, number="+14165550178", reason="Send another plan")
     browser = await signed_in(api, "agent")
     page = await _page(browser, "/follow-ups")
     rows = page.all("li", class_="fu")
     for row, words in zip(rows, (("Billing", "Overdue by 26 min"), ("Maya Okafor", "Missed call", "Due in 30 min"),
-                                 ("Send the plan", "Due in 24 h")), strict=True):  # fmt: skip
+                                 ("Send the plan", "Due in 24 h"), ("another plan", "25 h")), strict=True):  # fmt: skip
         assert all(word in row for word in words), row
     assert "3 people are waiting" in page.text
-    assert ["3"] * 2 == [text.split(" ")[1] for text in page.all("span", data_count="follow-ups")]
+    assert ["4"] * 2 == [text.split(" ")[1] for text in page.all("span", data_count="follow-ups")]
     pane = (await _page(browser, f"/follow-ups/{hex_id(1)}")).all("article", class_="pane")[0]
     assert "Maya Okafor" in pane
     assert "The caller hung up first." in pane

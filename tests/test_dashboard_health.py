@@ -199,7 +199,7 @@ async def test_dead_letters_are_tried_again_and_nothing_else(api: Api) -> None:
     assert "1 given up" in Page((await manager.get("/health")).text).all("span", class_="bad")
     page = Page((await manager.get("/health/dead-letters")).text)
     assert [hex_id(1)] == page.values("input", "value", name="id")
-    assert {"Given up1", "Not to be1"} <= set(page.all("a"))
+    assert {"Given up1", "Held back1"} <= set(page.all("a"))
     assert ["module"] == page.values("script", "type")
     ids = [hex_id(number) for number in (1, 2, 3, 4)]
     answer = await manager.post("/health/dead-letters/retry", data={"id": [*ids, "x"]})

@@ -131,7 +131,8 @@ def test_times_are_told_in_the_organisations_zone_with_the_exact_one_beside() ->
 
 @pytest.mark.parametrize(
     ("delta_s", "words"),
-    [(-3, "just now"), (-44, "just now"), (-45, "1m ago"), (-2600, "43m ago"), (-2700, "1h ago"), (-80_000, "1d ago"),
+    [(-3, "just now"), (-44, "just now"), (-45, "1m ago"), (-2600, "43m ago"), (-2700, "45m ago"),
+     (-3570, "1h ago"), (-80_000, "22h ago"), (-86_000, "1d ago"),
      (-604_799, "7d ago"), (-604_800, None), (3600, "in 1h"), (120, "in 2m")],
 )  # fmt: skip
 def test_how_long_ago_something_was(delta_s: float, words: str | None) -> None:

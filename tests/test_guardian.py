@@ -354,7 +354,7 @@ def test_alerts_that_cannot_be_had_are_said_at_the_start_without_their_address(
         alerts.opened("nosuchservice://s3cret")
     assert "s3cret" not in unknown.value.message + caplog.text
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(Mistake, match=r"pip install 'offhook\[apprise\]'"):
+    with pytest.raises(Mistake, match=r"pip install apprise"):
         alerts.opened("json://127.0.0.1/s3cret")
 
 

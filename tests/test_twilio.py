@@ -88,7 +88,7 @@ def test_a_provider_that_does_not_exist_or_lacks_something_is_a_mistake(monkeypa
         provider_named("apprise")
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
     monkeypatch.delitem(__import__("sys").modules, "offhook.sms.apprise")
-    with pytest.raises(Mistake, match=r"pip install 'offhook\[apprise\]'"):
+    with pytest.raises(Mistake, match=r"pip install apprise"):
         provider_named("apprise")
 
 

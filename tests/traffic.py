@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import json
+import statistics
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -277,6 +278,15 @@ def call_id_of(server: Server, event: Event) -> str:
 def p99_s(answers: Iterable[Answer]) -> float:
     took = sorted(answer.took_s for answer in answers)
     return took[int(len(took) * 0.99)]
+
+
+def median_s(answers: Iterable[Answer]) -> float:
+    """What can be said of speed beside other tests, where the slowest tell of those."""
+    return statistics.median(answer.took_s for answer in answers)
+
+
+def slowest_s(answers: Iterable[Answer]) -> float:
+    return max(answer.took_s for answer in answers)
 
 
 def other_than_200(answers: Iterable[Answer]) -> list[Answer]:

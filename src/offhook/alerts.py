@@ -1,4 +1,4 @@
-"""Alerts for whoever runs offhook, through whatever service Apprise speaks: `pip install 'offhook[apprise]'`.
+"""Alerts for whoever runs offhook, through whatever service Apprise speaks: `pip install apprise`.
 
 https://github.com/caronc/apprise/wiki, read 2026-11. Its address holds the service's key, so no error repeats it.
 """
@@ -40,7 +40,7 @@ def opened(url: str) -> Alerts | None:
         apprise = importlib.import_module("apprise")  # a third of a second that only those wait who want it
     except ModuleNotFoundError:
         raise Mistake(
-            "OFFHOOK_ALERT_URL needs the package apprise: install it with pip install 'offhook[apprise]'."
+            "OFFHOOK_ALERT_URL needs the package apprise: install it with .venv/bin/pip install apprise."
         ) from None
     service = apprise.Apprise()
     with _silent():

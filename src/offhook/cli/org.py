@@ -221,7 +221,8 @@ In ElevenLabs, open Agents > Settings, and under "Post-call webhook" create one:
 
   URL             {webhook_url}
   Authentication  HMAC
-  Events          transcript, audio, call initiation failure"""
+  Events          transcript, audio, call initiation failure
+  Retries         on (not under HIPAA)"""
 
 _DRAWN_THERE = """
   ElevenLabs then shows a secret of its own, once. Give it to offhook:

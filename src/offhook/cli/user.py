@@ -58,9 +58,9 @@ Examples:
   offhook user invite Acme sam@example.com --role manager
   offhook user invite Acme lee@example.com --role auditor --valid 24h --json
 
-owner: everything. manager: everything but users, secrets and erasure.
-agent: calls, contacts, follow-ups. auditor: reads everything, changes
-nothing, and reads who looked at what.
+owner: everything. manager: everything but users, secrets, keys, erasure
+and the audit log. agent: calls, contacts, follow-ups. auditor: reads
+everything and the audit log, changes nothing.
 
 The link is shown this once: send it to the person yourself.
 """

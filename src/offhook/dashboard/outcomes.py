@@ -23,8 +23,8 @@ _NOT_CONNECTED: dict[tuple[CallStatus, bool], Outcome] = {  # by status, and whe
     ("busy", True): Outcome("Line busy", "bad", "out"),
     ("failed", False): Outcome("Not connected", "bad", "missed"),
     ("failed", True): Outcome("Not connected", "bad", "out"),
-    ("in-progress", False): Outcome("Coming in", "info", "clock"),
-    ("in-progress", True): Outcome("Coming in", "info", "clock"),
+    ("in-progress", False): Outcome("In progress", "info", "clock"),
+    ("in-progress", True): Outcome("In progress", "info", "clock"),
 }
 #: Choices of the filter, in words; store.call_lists.OUTCOMES says which calls they are.
 CHOICES = {
@@ -32,7 +32,7 @@ CHOICES = {
     "unresolved": "Not resolved",
     "missed": "Missed or busy",
     "failed": "Not connected",
-    "in-progress": "Coming in",
+    "in-progress": "In progress",
 }
 WAITS = {
     "missed": ("Missed call", "bad"), "failed": ("Not connected", "bad"), "callback": ("Call back", "warn"),

@@ -12,6 +12,7 @@ from phonenumbers import PhoneNumberFormat
 Style = Literal["relative", "clock", "seconds", "day", "date"]
 
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86_400, 604_800
+_UNITS = (_DAY, "d"), (_HOUR, "h")
 UNKNOWN_CALLER = "Unknown Caller"  #: a contact without a name
 WITHHELD = "Withheld number"
 _NOBODY = frozenset({"anonymous", "restricted", "blocked", "unknown", "unavailable", "private", "withheld"})
@@ -48,9 +49,7 @@ def ago(delta_s: float) -> str | None:
         return "just now"
     if distance >= _WEEK:
         return None
-    unit, name = next(
-        (unit, name) for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")) if distance >= unit * 0.75
-    )
+    unit, name = next(((unit, name) for unit, name in _UNITS if distance >= unit * 0.99), (_MINUTE, "m"))
     count = max(1, round(distance / unit))
     return f"{count}{name} ago" if delta_s < 0 else f"in {count}{name}"
 

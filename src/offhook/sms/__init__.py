@@ -16,7 +16,7 @@ def provider_named(name: str) -> Provider:
     except ModuleNotFoundError as error:
         if error.name != place:
             raise Mistake(
-                f"OFFHOOK_SMS={name} needs the package {error.name}: install it with pip install 'offhook[{name}]'."
+                f"OFFHOOK_SMS={name} needs the package {error.name}: install it with .venv/bin/pip install {error.name}."
             ) from error
         module = None
     if not hasattr(module, "opened"):

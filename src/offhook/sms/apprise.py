@@ -1,4 +1,4 @@
-"""Texts through whatever service Apprise speaks: `pip install 'offhook[apprise]'`.
+"""Texts through whatever service Apprise speaks: `pip install apprise`.
 
 https://github.com/caronc/apprise/wiki, read 2026-11. Apprise answers yes or no: with a no, nobody knows whether the service
 took the text, so it is not sent a second time unless a person says so.

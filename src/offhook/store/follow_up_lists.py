@@ -66,6 +66,13 @@ def counts(tx: sa.Connection, org_id: str, user_id: str, now: float) -> Counts:
     return Counts._make(tx.execute(sa.select(*rows).where(*not_done)).one())
 
 
+def people_waiting(tx: sa.Connection, org_id: str, now: float) -> int:
+    """How many people the open follow-ups are about: somebody may wait for two things."""
+    who = sa.func.coalesce(follow_ups.c.contact_id, follow_ups.c.number, follow_ups.c.id)
+    mine = follow_ups.c.org_id == org_id, is_waiting(now)
+    return int(tx.execute(sa.select(sa.func.count(who.distinct())).where(*mine)).scalar_one())
+
+
 def last_closed(tx: sa.Connection, org_id: str) -> sa.Row[Any] | None:
     """What was done last."""
     done = _joined().where(follow_ups.c.org_id == org_id, follow_ups.c.status == "done")

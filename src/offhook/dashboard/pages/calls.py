@@ -15,7 +15,7 @@ from offhook.dashboard.outcomes import CHOICES
 from offhook.dashboard.shell import page, zone_of
 from offhook.dashboard.today import Today
 from offhook.dashboard.visitors import Visit
-from offhook.store import call_lists, pulse
+from offhook.store import call_lists, follow_up_lists, pulse
 from offhook.store.call_lists import Cursor, Wanted
 
 PAGE_ROWS = 50
@@ -70,7 +70,8 @@ class Found(NamedTuple):
     has_any: bool  #: without filters
     agents: dict[str, str]
     today: Today
-    waiting: int
+    follow_ups: int  #: open ones
+    waiting: int  #: people
 
 
 async def calls(visit: Visit) -> Response:
@@ -87,7 +88,7 @@ async def calls(visit: Visit) -> Response:
         days=_days(found, choice, zone, now),
         older=choice.address(after=place_of(found.rows[-1].at, found.rows[-1].id)) if found.has_more else None,
         views=[
-            (choice.address(view=key if key != "all" else ""), words, found.waiting if key == "follow" else None,
+            (choice.address(view=key if key != "all" else ""), words, found.follow_ups if key == "follow" else None,
              choice.view == key)
             for key, words in _VIEWS.items()
         ],
@@ -109,7 +110,8 @@ def _find(tx: sa.Connection, org_id: str, choice: Choice, zone: ZoneInfo, now: f
         has_any=bool(rows) or call_lists.has_any(tx, org_id),
         agents=call_lists.agent_names(tx, org_id),
         today=today.look(tx, org_id, zone, now),
-        waiting=pulse.open_follow_ups(tx, org_id, now),
+        follow_ups=pulse.open_follow_ups(tx, org_id, now),
+        waiting=follow_up_lists.people_waiting(tx, org_id, now),
     )
 
 

@@ -12,7 +12,7 @@ from offhook.store.audit import Entry
 from offhook.store.effects import Status
 
 _MOST = 200
-_VIEWS = {"dead": "Given up", "suppressed": "Not to be"}
+_VIEWS = {"dead": "Given up", "suppressed": "Held back"}
 _EFFECT_ID = re.compile(r"[0-9a-f]{24}", re.ASCII)
 
 

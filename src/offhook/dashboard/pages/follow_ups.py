@@ -113,7 +113,7 @@ async def show(visit: Visit, id: str | None, *, words: Words | None = None, stat
         views=[(_address(name), text, _count(counts, name), name == view) for name, text in VIEWS.items()],
         suffix="" if view == "open" else f"?view={view}",
         older=_address(view, after=_cursor(view, shown[-1])) if len(rows) > PAGE_ROWS else None,
-        waiting=counts.open,
+        waiting=await read(follow_up_lists.people_waiting, visit.org_id, now),
         undo=visit.request.query_params.get("undo", "")[:24],
         last=await read(follow_up_lists.last_closed, visit.org_id) if not shown else None,
         members=await read(users.members, visit.org_id),

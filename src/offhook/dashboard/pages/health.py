@@ -28,7 +28,7 @@ _MOST_ABSENCES = 50
 _FAST_S = 0.25
 _SCHEDULES = ("guard", "reconcile")  #: rows of effects.py: what is compared with ElevenLabs
 _REST_S = 60.0  #: between two rounds, however often somebody asks: ElevenLabs counts our questions
-_ASKED = Flash("It is being compared with ElevenLabs and looked at. Look again in a moment.", "info")
+_ASKED = Flash("It is being compared with ElevenLabs and looked at. Open this page again in a moment.", "info")
 
 #: What the guardian looks at in ElevenLabs, and by which codes it says that it is not so.
 _SETUP = (

@@ -42,7 +42,7 @@ async def change_texts(visit: Visit) -> Response:
     decided = {str(KEYS[name].rule): value for name, value in filled.values.items()}
     defaults = _spelled(Rules())
     after = {name: defaults[name] if value is None else _as_typed(value) for name, value in filled.values.items()}
-    details = differences(_spelled(await _rules(visit)), after)
+    details = differences(_switched(_spelled(await _rules(visit))), _switched(after))
     if details:
         await noted(visit, changed(visit, "texts", details), organizations.decide, visit.org_id, decided)
     return done(_URL, "saved")
@@ -55,6 +55,11 @@ async def _rules(visit: Visit) -> Rules:
 def _spelled(rules: Rules) -> dict[str, str]:
     """Every field as one would type it; a switch that is off is empty."""
     return {name: _as_typed(_rule(rules, str(KEYS[name].rule))) for name in _NAMES}
+
+
+def _switched(spelled: Mapping[str, str]) -> dict[str, str | bool]:
+    """Fit for the audit log: a switch is on or off there."""
+    return {name: bool(text) if name in _SWITCHES else text for name, text in spelled.items()}
 
 
 def _rule(rules: Any, path: str) -> Any:

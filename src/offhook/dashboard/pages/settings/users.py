@@ -21,7 +21,7 @@ _URL = "/settings/users"
 #: What each role is, to whoever chooses.
 ABOUT: dict[Role, str] = {
     "owner": "everything",
-    "manager": "everything but users, secrets, keys and erasure",
+    "manager": "everything but users, secrets, keys, erasure and the audit log",
     "agent": "calls, contacts and follow-ups",
     "auditor": "reads everything and the audit log, changes nothing",
 }

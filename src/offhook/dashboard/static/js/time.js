@@ -4,14 +4,13 @@ import { $$ } from "./dom.js";
 const UNITS = [
   [86400, "d"],
   [3600, "h"],
-  [60, "m"],
 ];
 
 export function ago(seconds) {
   const distance = Math.abs(seconds);
   if (distance < 45) return "just now";
   if (distance >= 604800) return null;
-  const [unit, name] = UNITS.find(([length]) => distance >= length * 0.75);
+  const [unit, name] = UNITS.find(([length]) => distance >= length * 0.99) ?? [60, "m"];
   const count = Math.max(1, Math.round(distance / unit));
   return seconds < 0 ? `${count}${name} ago` : `in ${count}${name}`;
 }
