@@ -1,16 +1,18 @@
 """Signing in and out: who gets in, for how long, and that nobody can try for ever."""
 
+import asyncio
 from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from offhook import app
-from offhook.accounts.sign_ins import MOST_BY_ACCOUNT, MOST_BY_ADDRESS, WINDOW_S
+from offhook.accounts.sign_ins import MOST_BY_ACCOUNT, MOST_BY_ADDRESS, WINDOW_S, Client
 from offhook.dashboard.visitors import cookie_name, way_back
+from offhook.errors import Conflict
 from offhook.passwords import Passwords
 from offhook.settings import Settings
-from offhook.store import audit, users
+from offhook.store import audit, sessions, users
 from offhook.store.audit import Wanted
 from tests.api import NOW, Api
 from tests.people import PASSWORD, add_user, sign_in, signed_in, stranger
@@ -92,6 +94,28 @@ async def test_a_new_password_ends_every_other_session(api: Api) -> None:
     assert 303 == (await sign_in(elsewhere, "ann@acme.example", "three other words")).status_code
     await here.post("/account/sessions/end")
     assert 303 == (await elsewhere.get("/account")).status_code
+
+
+async def test_a_new_password_that_is_sent_twice_at_once_signs_nobody_out_who_has_just_chosen_it(api: Api) -> None:
+    await add_user(api, "ann@acme.example", "agent")
+    browser = stranger(api)
+    await sign_in(browser, "ann@acme.example")
+    sent = {"old": PASSWORD, "new": "three other words"}
+    answers = await asyncio.gather(*(browser.post("/account/password", data=sent) for _ in range(2)))
+    assert 303 == min(answer.status_code for answer in answers)
+    assert 1 == sum("offhook=" in answer.headers.get("set-cookie", "") for answer in answers)
+    assert 200 == (await browser.get("/account")).status_code
+
+
+async def test_a_session_that_is_no_more_changes_no_password(api: Api) -> None:
+    user_id = await add_user(api, "ann@acme.example", "agent")
+    await sign_in(stranger(api), "ann@acme.example")
+    with pytest.raises(Conflict):
+        await api.deps.sign_ins.change_password(
+            user_id, PASSWORD, "three other words", Client("192.0.2.1"), stay="of a session that was renewed"
+        )
+    assert 1 == len(await api.deps.database.read(sessions.of_user, user_id, api.deps.now()))
+    assert 303 == (await sign_in(stranger(api), "ann@acme.example")).status_code
 
 
 async def test_a_role_that_is_taken_away_is_gone_at_once(api: Api) -> None:

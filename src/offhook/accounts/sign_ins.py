@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from offhook.credentials import hash_of
-from offhook.errors import BadInput, Refused
+from offhook.errors import BadInput, Conflict, Refused
 from offhook.passwords import Passwords, chosen_password
 from offhook.settings import Settings
 from offhook.store import audit, sessions, sign_in_attempts, users
@@ -78,7 +78,7 @@ class SignIns:
     async def change_password(self, user_id: str, old: str, new: str, client: Client, *, stay: str) -> str:
         """Every other session of theirs ends; the one with the hash *stay* goes on under the token that is returned.
 
-        BadInput says what is wrong.
+        BadInput says what is wrong; Conflict: that session is over, and nothing was changed.
         """
         user = await self._database.read(users.by_id, user_id)
         if user is None or await self.proven(user.email, old, client) is None:
@@ -109,9 +109,10 @@ class SignIns:
     def _changed(
         self, tx: sa.Connection, user: User, password_hash: str, client: Client, stay: str, new_hash: str
     ) -> None:
+        if not sessions.renew(tx, stay, new_hash):  # the same form, sent twice: what the first has renewed must not end
+            raise Conflict("This session has ended, or its password was changed just now. Sign in again.")
         users.set_password(tx, user.id, password_hash, self._now())
-        sessions.end_all(tx, user.id, but=stay)
-        sessions.renew(tx, stay, new_hash)
+        sessions.end_all(tx, user.id, but=new_hash)
         sign_in_attempts.forgive(tx, [_account_key(user.email)])
         note_everywhere(tx, user, "password_changed", client, self._now())
 

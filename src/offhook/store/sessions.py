@@ -89,9 +89,9 @@ def switch(tx: sa.Connection, token_hash: str, org_id: str) -> None:
     tx.execute(_this(token_hash).values(org_id=org_id))
 
 
-def renew(tx: sa.Connection, token_hash: str, new_hash: str) -> None:
-    """The same session under another token: copies of the one before are worth nothing."""
-    tx.execute(_this(token_hash).values(token_hash=new_hash))
+def renew(tx: sa.Connection, token_hash: str, new_hash: str) -> bool:
+    """The same session under another token: copies of the one before are worth nothing. False: there is no such session."""
+    return tx.execute(_this(token_hash).values(token_hash=new_hash)).rowcount == 1
 
 
 def end(tx: sa.Connection, token_hash: str) -> None:
