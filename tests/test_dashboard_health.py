@@ -6,10 +6,13 @@ import httpx
 import pytest
 
 from offhook.dashboard import latencies, phrases, verdicts
+from offhook.dashboard.frame import pulse_of
 from offhook.dashboard.verdicts import Fuse, fuse_of, verdict_of
 from offhook.events import call_id
-from offhook.store import workspaces
+from offhook.store import health as healths
+from offhook.store import pulse, workspaces
 from offhook.store.health import Health
+from offhook.store.pulse import Pulse
 from offhook.store.tables import absences, audit, balances, effects, warnings
 from offhook.store.warnings import Standing
 from offhook.streaks import Streak
@@ -86,6 +89,8 @@ def test_one_failure_after_a_long_silence_is_a_danger_told_of_one_delivery() -> 
 
 def test_whoever_was_refused_is_a_stranger_while_no_call_is_missing() -> None:
     assert Fuse(0, 401, 60.0) == fuse_of(_health(last_success_at=NOW - 60), Streak(9, 401), NOW)
+    missing = _health(last_success_at=NOW - 60, reconcile="absent")
+    assert Fuse(9, 401, 60.0) == fuse_of(missing, Streak(9, 401), NOW)  # maybe just those that we refused
     alone = _health(last_success_at=NOW - 60, connected_at=None, reconcile=None)
     assert Fuse(9, 401, 60.0) == fuse_of(alone, Streak(9, 401), NOW)  # nobody can be asked
 
@@ -185,6 +190,49 @@ async def test_calls_that_had_to_be_fetched_burn_the_fuse(api: Api) -> None:
     assert "What to do." in page.all("b")
 
 
+# The edge of every page
+
+
+async def test_the_edge_says_what_health_says_of_deliveries_that_we_refused_and_of_none_at_all(api: Api) -> None:
+    page = await _page(api, "owner")
+    assert "Not connected yet" in page.text
+    now = await _connect(api, since_s=6 * _DAY)
+    assert "Nothing has arrived yet The first call will tell" in await _edge(api)
+    await _fetch(api, 5, at=now - 60)
+    assert "Needs attention" in await _edge(api)
+    health = await api.deps.database.read(healths.look, api.org.id, now, "2025-05-18")
+    assert "bad" == verdict_of(health, fuse_of(health, None, now), now).state
+    await file(api, b"late", received_at=now - 5, status="stale")  # answered with 401: our clock is wrong
+    assert "Needs attention" in await _edge(api)
+    assert (None, None) == (health.last_success_at, (await _pulse(api)).last_success_at)
+    await file(api, b"good", received_at=now - 4)
+    assert "Webhook healthy" in await _edge(api)
+
+
+async def test_the_edge_counts_no_more_fetched_calls_than_switch_a_webhook_off(api: Api) -> None:
+    now = await _connect(api)
+    await _fetch(api, 24, at=now - 60)
+    assert verdicts.OFF_AT == pulse.MOST_FETCHED == (await _pulse(api)).fetched_since
+    await api.settle()
+    health = await api.deps.database.read(healths.look, api.org.id, now, "2025-05-18")
+    assert 24 == health.fetched_since
+
+
+async def _fetch(api: Api, count: int, *, at: float) -> None:
+    for number in range(count):
+        facts = {"received_at": at, "event_timestamp": at - 60, "call_id": hex_id(number)}
+        await file(api, str(number).encode(), source="reconciled", proof="none", **facts)
+
+
+async def _pulse(api: Api) -> Pulse:
+    return await api.deps.database.read(pulse.take, api.org.id, api.deps.now())
+
+
+async def _edge(api: Api) -> str:
+    said = pulse_of(await _pulse(api), api.deps.now())
+    return f"{said.words} {said.detail}"
+
+
 # Dead letters
 
 
@@ -244,6 +292,8 @@ async def test_who_asks_has_the_schedules_come_round_at_once_and_not_more_often_
     assert "It is being compared" in (await browser.get("/health?done=asked")).text
     rows = await api.deps.database.read(lambda tx: tx.execute(effects.select().order_by(effects.c.id)).all())
     assert [True, False, False, False] == [row.due_at <= api.deps.now() for row in rows]
+    assert ["looked_now"] == await _audited(api)
+    assert 303 == (await browser.post("/health/check")).status_code  # nothing is hastened any more
     assert ["looked_now"] == await _audited(api)
     assert "/health/check" not in (await (await signed_in(api, "auditor")).get("/health")).text
 

@@ -97,15 +97,17 @@ async def frame_of(visit: Visit) -> Frame | None:
 
 
 def pulse_of(facts: pulses.Pulse, now: float) -> Pulse:
-    at, worst = facts.last_delivery_at, next(iter(facts.findings), None)
+    at, worst = facts.last_success_at, next(iter(facts.findings), None)
     if worst is not None and worst.severity == "error":
         return Pulse("bad", "Needs attention", worst.message, at)
-    if at is not None and verdicts.is_burning(facts.fetched_since, now - at):
+    if verdicts.is_burning(facts.fetched_since, None if at is None else now - at):
         return Pulse("bad", "Needs attention", "Deliveries fail", at)
     if worst is not None:
         return Pulse("warn", "Worth a look", worst.message, at)
     if facts.fetched_since >= verdicts.AMBER_AT:
         return Pulse("warn", "Worth a look", "Deliveries fail", at)
+    if at is None and facts.is_connected:
+        return Pulse("warn", "Nothing has arrived yet", "The first call will tell")
     if at is None:
         return Pulse("warn", "Not connected yet", "No delivery received so far")
     return Pulse("ok", "Webhook healthy", "Nothing is wrong", at)

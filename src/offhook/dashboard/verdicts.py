@@ -18,8 +18,6 @@ _DAY_S = 86_400.0
 QUIET_S = 7 * _DAY_S
 _RED_AT, _RED_QUIET_S = 5, 5 * _DAY_S
 AMBER_AT = 3
-#: ElevenLabs was asked lately, so what it could not deliver is fetched, and counts by that.
-_COMPARED = ("ok", "absent")
 _SWITCHED_OFF = ("webhook_auto_disabled", "webhook_disabled", "webhook_missing")
 
 State = Literal["ok", "warn", "bad", "unknown"]
@@ -64,8 +62,8 @@ def fuse_of(health: Health, streak: Streak | None, now: float) -> Fuse:
     said = next((one.details for one in health.findings if one.code == "answers_failing"), {})
     answers = max(streak.answers if streak else 0, int(said.get("answers", 0)))
     status = streak.status if streak else said.get("status")
-    if status == HTTPStatus.UNAUTHORIZED and health.reconcile in _COMPARED:
-        answers = 0  # ElevenLabs has no call that is not here: whom we refused was somebody else
+    if status == HTTPStatus.UNAUTHORIZED and health.reconcile == "ok":
+        answers = 0  # ElevenLabs was asked lately, and has no call that is not here: whom we refused was somebody else
     quiet_s = None if health.last_success_at is None else max(0.0, now - health.last_success_at)
     return Fuse(max(answers, health.fetched_since), status, quiet_s)
 

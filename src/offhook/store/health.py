@@ -1,6 +1,6 @@
 """All that the page about health shows of one organisation, read at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from offhook.events import UNASSIGNED
 from offhook.store import balances, effects, event_lists, pulse, warnings
 from offhook.store.balances import Absence, Day, State
+from offhook.store.tables import effects as effect_rows
 from offhook.store.tables import events, recordings, workspaces
 from offhook.store.warnings import Standing
 
@@ -40,7 +41,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 def look(tx: sa.Connection, org_id: str, now: float, since_day: str) -> Health:
     """*since_day* (UTC, 2026-11-22): from which day on absences make it look bad."""
     connected_at, reconciled_at, trouble = _workspace(tx, org_id)
-    last_success_at = _last_success(tx, org_id)
+    last_success_at = pulse.last_success(tx, org_id)
     waiting, oldest = _waiting(tx, org_id)
     count, size_bytes = _recordings(tx, org_id)
     return Health(
@@ -49,7 +50,7 @@ def look(tx: sa.Connection, org_id: str, now: float, since_day: str) -> Health:
         trouble=trouble,
         reconcile=balances.states(tx, now, since_day).get(org_id),
         last_success_at=last_success_at,
-        fetched_since=pulse.fetched(tx, org_id, max(last_success_at or 0.0, connected_at)) if connected_at else 0,
+        fetched_since=pulse.fetched(tx, org_id, last_success_at, connected_at),
         findings=warnings.standing(tx, org_id),
         days=balances.page(tx, org_id, limit=_DAYS)[0],
         absences=balances.absences_of(tx, org_id, since=now - _DAYS * _DAY_S),
@@ -64,18 +65,17 @@ def look(tx: sa.Connection, org_id: str, now: float, since_day: str) -> Health:
     )
 
 
+def is_begun(tx: sa.Connection, kinds: Collection[str], now: float) -> bool:
+    """Whether a round of *kinds* falls on this very moment (unix): somebody has asked for it."""
+    asked = effect_rows.c.kind.in_(kinds), effect_rows.c.due_at == now
+    return tx.execute(sa.select(effect_rows.c.id).where(*asked).limit(1)).first() is not None
+
+
 def _workspace(tx: sa.Connection, org_id: str) -> tuple[float | None, float | None, str | None]:
     """Since when it is connected, when it was reconciled, what went wrong with that."""
     columns = workspaces.c.created_at, workspaces.c.reconciled_at, workspaces.c.trouble
     row = tx.execute(sa.select(*columns).where(workspaces.c.org_id == org_id)).first()
     return (None, None, None) if row is None else (row[0], row[1], row[2])
-
-
-def _last_success(tx: sa.Connection, org_id: str) -> float | None:
-    delivered = events.c.source.in_(("webhook", "spool")), events.c.status != "stale"
-    newest = sa.select(events.c.received_at).where(events.c.org_id == org_id, *delivered)
-    at: float | None = tx.execute(newest.order_by(events.c.received_at.desc()).limit(1)).scalar()
-    return at
 
 
 def _waiting(tx: sa.Connection, org_id: str) -> tuple[int, float | None]:

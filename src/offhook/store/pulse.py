@@ -9,39 +9,62 @@ from offhook.store.tables import events, follow_ups, workspaces
 from offhook.store.warnings import Standing
 
 _DELIVERED = ("webhook", "spool")  #: brought by the provider itself
+MOST_FETCHED = 10  #: that are counted: so many failures switch a webhook off, and more are not worse
+_EVENTS_OF_A_CALL = 10  #: at most, as a rule it is two: what was said, and how it sounds
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     open_follow_ups: int
-    last_delivery_at: float | None  #: unix; None: nothing was ever delivered
-    fetched_since: int  #: conversations that ended later than that, and came only because they were asked for
+    is_connected: bool  #: so that ElevenLabs can be asked what it could not deliver
+    last_success_at: float | None  #: unix, see `last_success`
+    fetched_since: (
+        int  #: conversations that ended later, and came only because they were asked for; at most MOST_FETCHED
+    )
     findings: list[Standing]  #: of the guardian; the worst and oldest first
 
 
 def take(tx: sa.Connection, org_id: str, now: float) -> Pulse:
-    newest = sa.select(events.c.received_at).where(events.c.org_id == org_id, events.c.source.in_(_DELIVERED))
-    last_at = tx.execute(newest.order_by(events.c.received_at.desc()).limit(1)).scalar()
+    last_at = last_success(tx, org_id)
+    connected_at = tx.execute(sa.select(workspaces.c.created_at).where(workspaces.c.org_id == org_id)).scalar()
     return Pulse(
         open_follow_ups=open_follow_ups(tx, org_id, now),
-        last_delivery_at=last_at,
-        fetched_since=_fetched_since(tx, org_id, last_at),
+        is_connected=connected_at is not None,
+        last_success_at=last_at,
+        fetched_since=fetched(tx, org_id, last_at, connected_at, most=MOST_FETCHED),
         findings=warnings.standing(tx, org_id),
     )
 
 
-def _fetched_since(tx: sa.Connection, org_id: str, last_at: float | None) -> int:
-    """What ended before the organisation was connected was never compared."""
-    connected_at = tx.execute(sa.select(workspaces.c.created_at).where(workspaces.c.org_id == org_id)).scalar()
-    if connected_at is None or last_at is None:
+def last_success(tx: sa.Connection, org_id: str) -> float | None:
+    """When a delivery was answered with 200, the last time (unix); None: never. What is stale was answered with 401."""
+    delivered = events.c.source.in_(_DELIVERED), events.c.status != "stale"
+    newest = sa.select(events.c.received_at).where(events.c.org_id == org_id, *delivered)
+    at: float | None = tx.execute(newest.order_by(events.c.received_at.desc()).limit(1)).scalar()
+    return at
+
+
+def fetched(
+    tx: sa.Connection,
+    org_id: str,
+    last_success_at: float | None,
+    connected_at: float | None,
+    *,
+    most: int | None = None,
+) -> int:
+    """Conversations that ended after the last success and that reconcile brought; *most*: as many are counted, and no more.
+
+    What ended before the organisation was connected was never compared.
+    """
+    if connected_at is None:
         return 0
-    return fetched(tx, org_id, max(last_at, connected_at))
-
-
-def fetched(tx: sa.Connection, org_id: str, since: float) -> int:
-    """Conversations that ended after *since* (unix) and that reconcile brought."""
+    since = max(last_success_at or 0.0, connected_at)
     brought = events.c.org_id == org_id, events.c.received_at > since, events.c.source == "reconciled"
     ended = sa.func.coalesce(events.c.event_timestamp, events.c.received_at) > since
-    return int(tx.execute(sa.select(sa.func.count(sa.distinct(events.c.call_id))).where(*brought, ended)).scalar_one())
+    newest = sa.select(events.c.call_id).where(*brought, ended).order_by(events.c.received_at.desc())
+    # Rows and not calls are limited: PostgreSQL would read every row before it knew the first few different ones.
+    some = newest.limit(most and most * _EVENTS_OF_A_CALL).subquery()
+    count = int(tx.execute(sa.select(sa.func.count(sa.distinct(some.c.call_id)))).scalar_one())
+    return count if most is None else min(count, most)
 
 
 def open_follow_ups(tx: sa.Connection, org_id: str, now: float) -> int:
