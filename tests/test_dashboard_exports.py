@@ -9,7 +9,7 @@ import zipfile
 import httpx
 import pytest
 
-from offhook.store import audit
+from offhook.store import audit, summaries
 from offhook.store.tables import calls, contact_numbers, contacts, follow_ups
 from tests.api import NOW, Api, call_row, hex_id
 from tests.people import signed_in
@@ -93,6 +93,7 @@ async def test_only_who_may_export_is_offered_it(api: Api) -> None:
 
 async def test_one_persons_data_is_a_bundle_with_all_words_and_sounds(api: Api) -> None:
     await _somebody(api)
+    await api.deps.database.write(summaries.write, api.org.id, hex_id(1), "Hers.", user_id=hex_id(8), now=NOW + 5)
     answer = await (await signed_in(api, "owner")).get(f"/contacts/{_PERSON}/export")
     assert 200 == answer.status_code
     bundle = zipfile.ZipFile(io.BytesIO(answer.content))
@@ -101,6 +102,9 @@ async def test_one_persons_data_is_a_bundle_with_all_words_and_sounds(api: Api) 
     assert "Zoë" == json.loads(content["contact.json"])["first_name"]
     (call,) = json.loads(content["calls.json"])
     assert "I need a table" == call["transcript"][0]["message"]
+    assert ("Hers.", "@SUM(1+1)\nTwo lines", hex_id(8), NOW + 5) == (
+        call["summary"], call["agent_summary"], call["summary_edited_by"], call["summary_edited_at"],
+    )  # fmt: skip
     assert "callback" == json.loads(content["follow-ups.json"])[0]["kind"]
     (sound,) = (one for name, one in content.items() if name.endswith(".mp3"))
     assert b"\xff\xfbsound" * 100 == sound

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -11,7 +12,7 @@ from offhook.projection.refolding import Refolding
 from offhook.store import call_lists, summaries
 from offhook.store import events as event_rows
 from offhook.store.call_lists import Wanted
-from offhook.store.tables import audit, calls, notes
+from offhook.store.tables import audit, calls, contacts, events, notes
 from offhook.store.tables import summaries as table
 from tests.api import NOW, Api, call_row, hex_id
 from tests.calls import Day
@@ -75,14 +76,14 @@ async def test_to_write_the_agents_words_again_is_to_put_them_back(api: Api) -> 
 async def test_the_page_says_who_wrote_the_summary_keeps_the_agents_and_puts_it_back(api: Api) -> None:
     await api.add_calls({"id": CALL, "summary": "Wants a price."})
     browser = await signed_in(api, "agent", "ines@acme.example")
-    answer = await browser.post(f"/calls/{CALL}/summary", data={"summary": " Wants <b>two</b>\r\nprices. "})
+    answer = await _sent(browser, " Wants <b>two</b>\r\nprices. ", seen="Wants a price.")
     assert (303, f"/calls/{CALL}?done=summed") == (answer.status_code, answer.headers["location"])
     page = Page((await browser.get(answer.headers["location"])).text)
     assert ["Wants <b>two</b> prices. Edited by Ines"] == page.all("p", class_="lead")
     assert "Wants a price." in page.all("p", class_="dim")
     assert "AI summary" not in page.text
     assert "prices." in (await browser.get("/calls")).text
-    await browser.post(f"/calls/{CALL}/summary", data={"summary": "", "restore": "1"})
+    await _sent(browser, "", seen="Wants <b>two</b>\nprices.", restore="1")
     assert ["Wants a price. AI summary"] == Page((await browser.get(f"/calls/{CALL}")).text).all("p", class_="lead")
     done = await api.deps.database.read(lambda tx: tx.execute(sa.select(audit).order_by(audit.c.seq)).all())
     wrote = [(one.action, one.who, one.object_id) for one in done if one.action.startswith("summary")]
@@ -101,11 +102,70 @@ async def test_a_summary_is_some_words_on_a_call_of_ours_by_somebody_who_may_wri
         assert 400 == (await browser.post(f"/calls/{hex_id(2)}/summary", data=empty)).status_code
     assert "/summary" not in " ".join(Page((await auditor.get(f"/calls/{hex_id(2)}")).text).values("form", "action"))
     await browser.post(f"/calls/{hex_id(2)}/summary", data={"summary": "Where there was none."})
-    await browser.post(f"/calls/{hex_id(2)}/summary", data={"restore": "1"})
+    seen = summaries.version("Where there was none.")
+    await browser.post(f"/calls/{hex_id(2)}/summary", data={"restore": "1", "seen": seen})
     assert "Where there was none." not in (await browser.get(f"/calls/{hex_id(2)}")).text
 
 
-async def _told(api: Api, at: int, summary: str) -> str:
+async def test_a_summary_that_changed_meanwhile_is_not_overwritten_unseen_and_nobodys_words_are_lost(api: Api) -> None:
+    await api.add_calls({"id": CALL, "summary": "Wants a price."})
+    ines, kim = await signed_in(api, "agent", "ines@acme.example"), await signed_in(api, "agent", "kim@acme.example")
+    page = Page((await ines.get(f"/calls/{CALL}")).text)
+    assert [summaries.version("Wants a price.")] == page.values("input", "value", name="seen")
+    assert 303 == (await _sent(kim, "Wants two prices.", seen="Wants a price.")).status_code
+    for more in ({}, {"restore": "1"}):
+        refused = await _sent(ines, "Wants <a> price soon.", seen="Wants a price.", **more)
+        page = Page(refused.text)
+        assert (409, ["Wants two prices. Edited by Kim"]) == (refused.status_code, page.all("p", class_="lead"))
+        assert (["Wants <a> price soon."], [""]) == (
+            page.all("textarea", id="summary"), page.values("details", "open", id="edit-summary", open=""),
+        )  # fmt: skip
+        assert "has changed since you opened the page" in page.text
+        assert [summaries.version("Wants two prices.")] == page.values("input", "value", name="seen")
+    assert 303 == (await _sent(ines, "Wants two prices.", seen="Wants a price.")).status_code  # sent twice, or agreed
+    assert 303 == (await _sent(ines, "Wants two prices soon.", seen="Wants two prices.")).status_code
+    assert ["Wants two prices soon. Edited by Ines"] == Page((await kim.get(f"/calls/{CALL}")).text).all(
+        "p", class_="lead"
+    )
+
+
+async def test_where_the_events_tell_no_summary_any_more_the_note_of_what_a_person_wrote_goes_with_it(api: Api) -> None:
+    call_id = await _told(api, 1, "The caller books a xylophone.")
+    await _write(api, call_id, "Hers.")
+    await _change(api, events.update().values(status="quarantined"))  # as a replay does that cannot read it any more
+    await _told(api, 2, None)
+    assert ("Hers.", ["Hers."]) == await _said(api)
+    assert await api.deps.database.write(summaries.restore, api.org.id, call_id, now=NOW)
+    assert (None, []) == await _said(api)
+
+
+async def test_a_field_takes_as_many_letters_as_it_says_of_any_alphabet(api: Api) -> None:
+    await api.add_calls({"id": CALL, "contact_id": hex_id(7)})
+    person = {"id": hex_id(7), "org_id": api.org.id, "emails": "[]", "source": "call", "search_text": ""}
+    await api.insert(contacts, {**person, "created_at": NOW, "updated_at": NOW})
+    for number in (1, 2):
+        await api.add_note(id=hex_id(number), call_id=CALL, contact_id=hex_id(7))
+    browser = await signed_in(api, "agent")
+    long = "\N{CJK UNIFIED IDEOGRAPH-8A71}" * 10_000
+    for path in (f"/calls/{CALL}/notes", f"/calls/{CALL}/notes/{hex_id(1)}", f"/contacts/{hex_id(7)}/notes",
+                 f"/contacts/{hex_id(7)}/notes/{hex_id(2)}"):  # fmt: skip
+        assert 303 == (await browser.post(path, data={"note": long})).status_code, path
+    assert 303 == (await browser.post(f"/calls/{CALL}/summary", data={"summary": long})).status_code
+    kept = await api.deps.database.read(lambda tx: tx.execute(sa.select(notes.c.note)).scalars().all())
+    assert [long] * 4 == kept
+    assert 413 == (await browser.post(f"/calls/{CALL}/notes", data={"note": long * 2})).status_code
+    missing = await browser.post(f"/follow-ups/{hex_id(9)}/note", data={"note": long})
+    assert 404 == missing.status_code  # it was read
+
+
+async def _sent(browser: httpx.AsyncClient, words: str, *, seen: str, **more: str) -> httpx.Response:
+    """The form, filled when the call said *seen*."""
+    return await browser.post(
+        f"/calls/{CALL}/summary", data={"summary": words, "seen": summaries.version(seen), **more}
+    )
+
+
+async def _told(api: Api, at: int, summary: str | None) -> str:
     """The booking's conversation is told of, with that summary; the id of its call."""
     said = payload(BOOKING, ("data.analysis.transcript_summary", summary))
     filed = event(said | {"event_timestamp": said["event_timestamp"] + at}, org_id=api.org.id)
@@ -121,7 +181,7 @@ async def _write(api: Api, call_id: str, words: str) -> bool:
     )
 
 
-async def _said(api: Api) -> tuple[str, list[str]]:
+async def _said(api: Api) -> tuple[str | None, list[str]]:
     """What the call says, and its notes."""
 
     def read(tx: sa.Connection) -> tuple[Any, list[Any]]:

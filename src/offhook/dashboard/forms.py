@@ -9,6 +9,7 @@ from offhook.errors import BadInput, TooLarge
 
 LONGEST_FORM_BYTES = 64 * 1024
 LONGEST_NOTE = 10_000  #: characters; also of a summary
+LONG_FORM_BYTES = 128 * 1024  #: with a note in it: a form takes up to twelve bytes for a character
 _MOST_FIELDS = 500
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from offhook.store import contacts, recordings
 from offhook.store.contacts import Contact
-from offhook.store.tables import callbacks, calls, follow_ups, memories, messages, notes
+from offhook.store.tables import callbacks, calls, follow_ups, memories, messages, notes, summaries
 
 #: By the name of its file, what hangs on a contact.
 KINDS: dict[str, sa.Table] = {
@@ -24,9 +24,15 @@ def contact(tx: sa.Connection, org_id: str, contact_id: str) -> Contact | None:
 
 
 def calls_behind(tx: sa.Connection, org_id: str, contact_id: str, after_id: str, limit: int) -> Sequence[sa.Row[Any]]:
-    """The next of the person's calls, by id, whole."""
+    """The next of the person's calls, by id, whole; where somebody rewrote a summary, with the agent's, by whom and when."""
     theirs = calls.c.org_id == org_id, calls.c.contact_id == contact_id, calls.c.id > after_id
-    return tx.execute(sa.select(calls).where(*theirs).order_by(calls.c.id).limit(limit)).all()
+    edit = (
+        summaries.c.told.label("agent_summary"),
+        summaries.c.edited_by.label("summary_edited_by"),
+        summaries.c.edited_at.label("summary_edited_at"),
+    )
+    whole = sa.select(calls, *edit).outerjoin_from(calls, summaries, summaries.c.call_id == calls.c.id)
+    return tx.execute(whole.where(*theirs).order_by(calls.c.id).limit(limit)).all()
 
 
 def of(tx: sa.Connection, org_id: str, contact_id: str, kind: str) -> Sequence[sa.Row[Any]]:

@@ -4,12 +4,13 @@ It lies beside the call, with what the call's events say: the projection writes 
 would have written only here. So every reader of a call reads the person's words, and the others can be had again.
 """
 
+import hashlib
 from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 
-from offhook.errors import NotFound
+from offhook.errors import Conflict, NotFound
 from offhook.events import note_id
 from offhook.store import call_locks, call_search
 from offhook.store.database import upsert
@@ -29,11 +30,22 @@ def of_calls(tx: sa.Connection, call_ids: Collection[str]) -> dict[str, str]:
     return {row.call_id: row.summary for row in rows}
 
 
-def write(tx: sa.Connection, org_id: str, call_id: str, summary: str, *, user_id: str, now: float) -> bool:
-    """Have the call say *summary*; False when it says so already, NotFound when there is no such call."""
+def version(summary: str | None) -> str:
+    """Names what a call says, so that whoever replaces it can say what they saw."""
+    return "" if summary is None else hashlib.sha256(summary.encode()).hexdigest()[:16]
+
+
+def write(
+    tx: sa.Connection, org_id: str, call_id: str, summary: str, *, user_id: str, now: float, seen: str | None = None
+) -> bool:
+    """Have the call say *summary*; False when it says so already, NotFound when there is no such call.
+
+    *seen*: the version of what the call said to whoever wrote; Conflict when it says something else by now.
+    """
     call = _held(tx, org_id, call_id)
     if call.summary == summary:
         return False
+    _must_still_say(call, seen)
     known = of_call(tx, org_id, call_id)
     told = call.summary if known is None else known.told
     if told == summary:
@@ -44,12 +56,16 @@ def write(tx: sa.Connection, org_id: str, call_id: str, summary: str, *, user_id
     return True
 
 
-def restore(tx: sa.Connection, org_id: str, call_id: str, *, now: float) -> bool:
-    """Have the call say what its events say; False when it does already, NotFound when there is no such call."""
+def restore(tx: sa.Connection, org_id: str, call_id: str, *, now: float, seen: str | None = None) -> bool:
+    """Have the call say what its events say; False when it does already, NotFound when there is no such call.
+
+    *seen*: as for `write`.
+    """
     call = _held(tx, org_id, call_id)
     known = of_call(tx, org_id, call_id)
     if known is None:
         return False
+    _must_still_say(call, seen)
     tx.execute(summaries.delete().where(summaries.c.call_id == call_id))
     _say(tx, call, known.told, now)
     return True
@@ -69,10 +85,19 @@ def _held(tx: sa.Connection, org_id: str, call_id: str) -> sa.Row[Any]:
     return call
 
 
+def _must_still_say(call: sa.Row[Any], seen: str | None) -> None:
+    if seen is not None and seen != version(call.summary):
+        raise Conflict("This summary has changed since you opened the page. Nothing of yours was saved.")
+
+
 def _say(tx: sa.Connection, call: sa.Row[Any], summary: str | None, now: float) -> None:
     """Wherever the call's summary stands: in the call, in the note that goes with its contact, in what it is found by."""
     tx.execute(calls.update().where(calls.c.id == call.id).values(summary=summary, updated_at=now))
-    if summary is not None:  # without one there was no note, either
-        its_note = notes.c.id == note_id(call.id, NOTE_TYPE)
+    its_note = notes.c.id == note_id(call.id, NOTE_TYPE)
+    if (
+        summary is None
+    ):  # there is a note where the events told a summary once, and it would go on saying the person's words
+        tx.execute(notes.delete().where(its_note))
+    else:
         tx.execute(notes.update().where(its_note).values(note=summary, updated_at=now))
     call_search.index(tx, [call_search.found_by({**call._mapping, "summary": summary})])

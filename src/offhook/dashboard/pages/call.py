@@ -10,11 +10,11 @@ from offhook.dashboard import charts, conversation, phrases
 from offhook.dashboard.call_rows import persons_number
 from offhook.dashboard.charts import Lanes
 from offhook.dashboard.conversation import Line
-from offhook.dashboard.forms import note_in, summary_in
+from offhook.dashboard.forms import LONG_FORM_BYTES, note_in, summary_in
 from offhook.dashboard.outcomes import WAITS, instead_of_summary, outcome_of
 from offhook.dashboard.shell import Flash, page, redirect
 from offhook.dashboard.visitors import Visit
-from offhook.errors import NotFound
+from offhook.errors import Conflict, NotFound
 from offhook.store import audit, call_pages, calls, effects, notes, summaries
 from offhook.store.call_pages import CallPage
 from offhook.voice import loudness
@@ -58,13 +58,19 @@ class Delivery(NamedTuple):
 
 
 async def call(visit: Visit) -> Response:
+    return await _show(visit, flash=_FLASHES.get(visit.request.query_params.get("done", "")))
+
+
+async def _show(visit: Visit, *, flash: Flash | None, typed: str | None = None, status: int = 200) -> Response:
+    """*typed*: a summary that could not be saved, in its field."""
     call_id = visit.param("call_id")
     found = await visit.deps.database.read(call_pages.get, visit.org_id, call_id)
     if found is None:
         return await _not_understood(visit, call_id)
     await visit.note("call_read", "call", call_id, once_in_s=_ONE_LOOK_S)
     await _draw_later(visit, found)
-    return await page(visit, "call.html", flash=_flash(visit), **_facts(found, visit.deps.now()))
+    facts = _facts(found, visit.deps.now())
+    return await page(visit, "call.html", status=status, flash=flash, typed=typed, **facts)
 
 
 async def _draw_later(visit: Visit, found: CallPage) -> None:
@@ -102,6 +108,7 @@ def _facts(found: CallPage, now: float) -> dict[str, Any]:
         "contact": contact,
         "outcome": outcome_of(row.status, row.direction, row.is_successful, is_handed_over="handoff" in tasks),
         "edit": found.edit,
+        "version": summaries.version(row.summary),
         "lead": row.summary or instead_of_summary(row.status, row.direction, row.failure),
         "tasks": [(one, *WAITS.get(one.kind, WAITS["manual"])) for one in found.follow_ups],
         "length": length,
@@ -164,37 +171,44 @@ def _reasons(events: Any) -> list[str]:
     return [event.reason or "It could not be understood." for event in events if event.status in _BROKEN]
 
 
-def _flash(visit: Visit) -> Flash | None:
-    return _FLASHES.get(visit.request.query_params.get("done", ""))
-
-
 # What a reader may add
 
 
 async def change_summary(visit: Visit) -> Response:
-    """The form's button says whether a person's words are kept, or the agent's are put back."""
-    call_id, form = visit.param("call_id"), await visit.form()
-    if "restore" in form:
-        await visit.deps.database.write(_restore_summary, visit, call_id)
-        return redirect(f"/calls/{call_id}?done=restored")
-    await visit.deps.database.write(_write_summary, visit, call_id, summary_in(form))
+    """The form's button says whether a person's words are kept, or the agent's are put back.
+
+    Where the call says something else than it did when the form was opened, both texts are shown: nobody's is lost.
+    """
+    call_id, form = visit.param("call_id"), await visit.form(limit_bytes=LONG_FORM_BYTES)
+    try:
+        if "restore" in form:
+            await visit.deps.database.write(_restore_summary, visit, call_id, form["seen"])
+            return redirect(f"/calls/{call_id}?done=restored")
+        await visit.deps.database.write(_write_summary, visit, call_id, summary_in(form), form["seen"])
+    except Conflict as error:
+        return await _show(visit, flash=_overtaken(error), typed=form["summary"], status=error.status)
     return redirect(f"/calls/{call_id}?done=summed")
 
 
-def _write_summary(tx: sa.Connection, visit: Visit, call_id: str, text: str) -> None:
+def _overtaken(error: Conflict) -> Flash:
+    more = "It stands here as it is now; what was in your field is still there. Save again to replace it."
+    return Flash(f"{error.message} {more}", "warn")
+
+
+def _write_summary(tx: sa.Connection, visit: Visit, call_id: str, text: str, seen: str) -> None:
     user_id, now = visit.viewer.user_id, visit.deps.now()
-    if summaries.write(tx, visit.org_id, call_id, text, user_id=user_id, now=now):
+    if summaries.write(tx, visit.org_id, call_id, text, user_id=user_id, now=now, seen=seen):
         audit.add(tx, visit.entry("summary_edited", "call", call_id))
 
 
-def _restore_summary(tx: sa.Connection, visit: Visit, call_id: str) -> None:
-    if summaries.restore(tx, visit.org_id, call_id, now=visit.deps.now()):
+def _restore_summary(tx: sa.Connection, visit: Visit, call_id: str, seen: str) -> None:
+    if summaries.restore(tx, visit.org_id, call_id, now=visit.deps.now(), seen=seen):
         audit.add(tx, visit.entry("summary_restored", "call", call_id))
 
 
 async def add_note(visit: Visit) -> Response:
     call_id = visit.param("call_id")
-    text = note_in(await visit.form())
+    text = note_in(await visit.form(limit_bytes=LONG_FORM_BYTES))
     await visit.deps.database.write(
         notes.add, visit.org_id, contact_id=None, call_id=call_id, note=text, now=visit.deps.now()
     )
@@ -204,7 +218,7 @@ async def add_note(visit: Visit) -> Response:
 async def change_note(visit: Visit) -> Response:
     """The form's button says whether the note is kept or removed."""
     call_id, note_id = visit.param("call_id"), visit.param("note_id")
-    form = await visit.form()
+    form = await visit.form(limit_bytes=LONG_FORM_BYTES)
     if "remove" in form:
         await visit.deps.database.write(notes.remove, visit.org_id, note_id)
         return redirect(f"/calls/{call_id}?done=removed#notes")

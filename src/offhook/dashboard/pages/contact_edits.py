@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from offhook import phone
 from offhook.dashboard import contact_forms
-from offhook.dashboard.forms import note_in
+from offhook.dashboard.forms import LONG_FORM_BYTES, note_in
 from offhook.dashboard.pages.contact import show
 from offhook.dashboard.shell import page, redirect
 from offhook.dashboard.visitors import Visit
@@ -34,7 +34,7 @@ async def edit(visit: Visit) -> Response:
 
 
 async def add_note(visit: Visit) -> Response:
-    id, text = visit.param("contact_id"), note_in(await visit.form())
+    id, text = visit.param("contact_id"), note_in(await visit.form(limit_bytes=LONG_FORM_BYTES))
     await visit.deps.database.write(
         notes.add, visit.org_id, contact_id=id, call_id=None, note=text, now=visit.deps.now()
     )
@@ -43,7 +43,7 @@ async def add_note(visit: Visit) -> Response:
 
 async def change_note(visit: Visit) -> Response:
     """The form's button says whether the note is kept or removed."""
-    id, note_id, form = visit.param("contact_id"), visit.param("note_id"), await visit.form()
+    id, note_id, form = visit.param("contact_id"), visit.param("note_id"), await visit.form(limit_bytes=LONG_FORM_BYTES)
     if "remove" in form:
         await visit.deps.database.write(notes.remove, visit.org_id, note_id)
         return redirect(f"/contacts/{id}?said=removed")

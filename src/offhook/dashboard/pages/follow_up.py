@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from starlette.responses import Response
 
 from offhook import phone
-from offhook.dashboard.forms import LONGEST_NOTE
+from offhook.dashboard.forms import LONG_FORM_BYTES, LONGEST_NOTE
 from offhook.dashboard.pages.follow_ups import Words, back_to, next_morning, show
 from offhook.dashboard.shell import redirect, zone_of
 from offhook.dashboard.visitors import Visit, way_back
@@ -53,7 +53,8 @@ def _assign(tx: sa.Connection, org_id: str, id: str, user_id: str, now: float) -
 
 async def write_note(visit: Visit) -> Response:
     id = visit.param("follow_up_id")
-    note = _words((await visit.form())["note"], LONGEST_NOTE, "A note")
+    form = await visit.form(limit_bytes=LONG_FORM_BYTES)
+    note = _words(form["note"], LONGEST_NOTE, "A note")
     await visit.deps.database.write(follow_ups.write_note, visit.org_id, id, note or None, visit.deps.now())
     return back_to(visit, id, "noted")
 

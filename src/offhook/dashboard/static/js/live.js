@@ -115,7 +115,7 @@ function refreshCall(id) {
   isCallDue = true;
   setTimeout(() => {
     isCallDue = false;
-    fetched(location.pathname).then(swapParts).catch(() => {});
+    fetched(`/calls/${id}`).then(swapParts).catch(() => {});
   }, SOON_MS);
   return true;
 }
