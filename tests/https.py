@@ -36,6 +36,8 @@ def site(folder: Path, answer: Callable[[str], Answer]) -> Iterator[Site]:
     headers_asked_with: list[dict[str, str]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def do_GET(self) -> None:
             asked.append(self.path)
             headers_asked_with.append(dict(self.headers))

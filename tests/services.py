@@ -467,6 +467,13 @@ def as_user(name: str | None) -> dict[str, Any]:
     return {"user": name, "group": name, "extra_groups": []} if name else {}
 
 
+def listening() -> socket.socket:
+    """A socket on a free port, for a server of asyncio's: that leaves Nagle's algorithm on, and each answer takes 40 ms."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 def free_port() -> int:
     """A port below the range that the kernel hands out for connections, so that a restart finds it free again."""
     while True:

@@ -5,7 +5,6 @@ The application runs in a thread of this process, on its own clock, under the ad
 
 import asyncio
 import re
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -30,6 +29,7 @@ from tests.browser import PHONE, WIDE, a_browser, chromium
 from tests.conftest import _absent
 from tests.fake_twilio import fake_twilio
 from tests.https import certificate
+from tests.services import listening
 
 _IDS = {"first": "8d07f3a91c5e4b62a0d4e9b7", "danger": "b41c6e0f27d94a53816fc2e8"}
 #: The same page is drawn in the same pixels.
@@ -104,15 +104,15 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             patched.setenv(name, value)
         patched.setattr(app, "time", SimpleNamespace(time=lambda: office.CLOCK[0]))
         patched.setattr(latencies, "greetings", lambda: Waits(1864, 0.02, 0.25))
-        with _in_a_thread(tmp_path_factory.mktemp("office")) as listening:
-            yield listening
+        with _in_a_thread(tmp_path_factory.mktemp("office")) as port:
+            yield port
     patched.undo()
 
 
 @contextmanager
 def _in_a_thread(folder: Path) -> Iterator[int]:
     """A loop of its own: this thread's is the browser's."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening()
     begun, faults = threading.Event(), []
     ending = SimpleNamespace(ask=lambda: None)
 

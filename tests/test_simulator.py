@@ -43,7 +43,7 @@ from offhook.simulator.report import Tally
 from offhook.simulator.scenarios import FAILURES, SCENARIOS, Failure, Scenario
 from offhook.simulator.sender import Sender, Target, place_calls
 from offhook.simulator.speech import FRAME_BYTES, FRAME_S, index, silence, spoken, voice_of, words_sha256
-from tests.services import Server, eventually
+from tests.services import Server, eventually, listening
 
 WEBHOOK_SECRET = "wsec_receiver"
 TOOL_SECRET = "oht_receiver"
@@ -397,7 +397,7 @@ class Receiver:
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
     receiver = Receiver()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening()
     receiver.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = uvicorn.Server(uvicorn.Config(receiver.app(), log_level="error", lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,7 +1,6 @@
 """The offline ElevenLabs, served for real in the test's own event loop, with the official SDK as one of its clients."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from offhook.twin.api import Desk, build
 from offhook.twin.clock import Clock
 from offhook.twin.postman import Postman
 from offhook.twin.workspace import Workspace
+from tests.services import listening
 
 KEY = "twin-key"
 
@@ -56,7 +56,7 @@ async def served_twin() -> AsyncIterator[Twin]:
     clock = Clock()
     workspace = Workspace(KEY, clock())
     desk = Desk(workspace, clock, Postman(workspace, clock))
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening()
     server = uvicorn.Server(uvicorn.Config(build(desk), log_level="warning", timeout_keep_alive=75))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
