@@ -61,6 +61,27 @@ def test_two_tabs_are_told_the_same(office: Visitor) -> None:
     expect(other.locator(".side [data-number]")).to_have_text("2")
 
 
+def test_a_summary_that_comes_is_in_the_field_unless_somebody_writes_in_it_and_nobody_overwrites_it_unseen(
+    office: Visitor,
+) -> None:
+    org_id = office.server.org_id
+    page = office(f"/calls/{_id(org_id, 8)}")
+    _is_live(page)
+    beside(office.server, _sum_up, org_id, "Wants a price.")
+    page.get_by_text("Edit the summary").click()
+    expect(page.get_by_label("Summary")).to_have_value("Wants a price.")
+    page.get_by_label("Summary").fill("Wants a price soon.")
+    beside(office.server, _sum_up, org_id, "Wants two prices.")
+    expect(page.locator(".lead")).to_contain_text("Wants two prices.")
+    office.excuse("409")
+    page.get_by_role("button", name="Save summary").click()
+    expect(page.locator(".banner.warn")).to_contain_text("has changed since you opened the page")
+    expect(page.get_by_label("Summary")).to_have_value("Wants a price soon.")
+    page.get_by_label("Summary").fill("Wants two prices soon.")
+    page.get_by_role("button", name="Save summary").click()
+    expect(page.locator(".lead")).to_contain_text("Wants two prices soon. Edited by")
+
+
 def test_signing_out_in_one_tab_is_said_in_the_other(office: Visitor) -> None:
     one, other = office("/calls"), office.context.new_page()
     _is_live(one)
@@ -135,6 +156,12 @@ def _add_call(tx: sa.Connection, org_id: str, number: int, ago_s: float) -> None
         org_id, id=_id(org_id, number), happened_at=now - ago_s, started_at=now - ago_s, created_at=now, updated_at=now
     )
     tx.execute(calls.insert(), row)
+
+
+def _sum_up(tx: sa.Connection, org_id: str, summary: str) -> None:
+    """A call's event tells another summary."""
+    this = calls.update().where(calls.c.id == _id(org_id, 8))
+    tx.execute(this.values(summary=summary, updated_at=time.time()))
 
 
 def _id(org_id: str, number: int) -> str:

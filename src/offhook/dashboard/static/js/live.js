@@ -120,15 +120,18 @@ function refreshCall(id) {
   return true;
 }
 
-/** A player that somebody uses, and the lines that go with it, stay as they are until the page is loaded again. */
+/** A player that somebody uses, and the lines that go with it, stay as they are until the page is loaded again; so does a
+ * form that is open or was written in. */
 function swapParts(page) {
   const player = $("call-player");
   const isInUse = player?.audio && (!player.audio.paused || player.at > 0);
   for (const part of $$("[data-live-part]")) {
     const isItsOwn = part.contains(player) || $("[data-transcript]", part);
-    if (!(isInUse && isItsOwn) && !part.contains(document.activeElement)) replace(`#${part.id}`, page);
+    if (!(isInUse && isItsOwn) && !isBegun(part) && !part.contains(document.activeElement)) replace(`#${part.id}`, page);
   }
 }
+
+const isBegun = (part) => part.open || $$("textarea", part).some((one) => one.value !== one.defaultValue);
 
 function fragment(html) {
   const template = document.createElement("template");
