@@ -106,10 +106,11 @@ def is_due(tx: sa.Connection, kinds: Collection[str], now: float) -> bool:
     return tx.execute(sa.select(effects.c.id).where(*_is_free(kinds, now)).limit(1)).first() is not None
 
 
-def hasten(tx: sa.Connection, kinds: Collection[str], now: float, *, rest_s: float) -> None:
-    """Have schedules come round at once, but for those that are in hand or ended a round less than *rest_s* ago."""
+def hasten(tx: sa.Connection, kinds: Collection[str], now: float, *, rest_s: float) -> int:
+    """Have schedules come round at once, but for those that are in hand or ended a round less than *rest_s* ago: how many."""
     idle = effects.c.key == _SCHEDULE, effects.c.leased_by.is_(None), effects.c.updated_at <= now - rest_s
-    tx.execute(effects.update().where(effects.c.kind.in_(kinds), *idle, effects.c.due_at > now).values(due_at=now))
+    late = effects.update().where(effects.c.kind.in_(kinds), *idle, effects.c.due_at > now)
+    return tx.execute(late.values(due_at=now)).rowcount
 
 
 def retry(tx: sa.Connection, org_id: str | None, ids: Collection[str], now: float) -> list[str]:

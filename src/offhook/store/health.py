@@ -1,6 +1,6 @@
 """All that the page about health shows of one organisation, read at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from offhook.events import UNASSIGNED
 from offhook.store import balances, effects, event_lists, pulse, warnings
 from offhook.store.balances import Absence, Day, State
-from offhook.store.tables import effects as effect_rows
 from offhook.store.tables import events, recordings, workspaces
 from offhook.store.warnings import Standing
 
@@ -63,12 +62,6 @@ def look(tx: sa.Connection, org_id: str, now: float, since_day: str) -> Health:
         recordings=count,
         recordings_bytes=size_bytes,
     )
-
-
-def is_begun(tx: sa.Connection, kinds: Collection[str], now: float) -> bool:
-    """Whether a round of *kinds* falls on this very moment (unix): somebody has asked for it."""
-    asked = effect_rows.c.kind.in_(kinds), effect_rows.c.due_at == now
-    return tx.execute(sa.select(effect_rows.c.id).where(*asked).limit(1)).first() is not None
 
 
 def _workspace(tx: sa.Connection, org_id: str) -> tuple[float | None, float | None, str | None]:

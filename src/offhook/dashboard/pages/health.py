@@ -68,8 +68,7 @@ async def check(visit: Visit) -> Response:
 
 def _check(tx: sa.Connection, entry: Entry) -> None:
     """Only what was hastened is noted: whoever keeps asking would fill the log."""
-    effects.hasten(tx, _SCHEDULES, entry.at, rest_s=_REST_S)
-    if healths.is_begun(tx, _SCHEDULES, entry.at):
+    if effects.hasten(tx, _SCHEDULES, entry.at, rest_s=_REST_S):
         audit.add(tx, entry)
 
 
