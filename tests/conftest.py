@@ -1,6 +1,7 @@
 """Fixtures for every test: both databases, Redis, the corpora, and offhook as a process. What they start is real."""
 
 import copy
+import gc
 import importlib
 import os
 import shutil
@@ -46,6 +47,13 @@ def pytest_configure() -> None:
     os.environ.setdefault("OFFHOOK_BALLAST_MIB", "0")  # hundreds of data directories at 64 MiB each would fill a disk
     os.environ.setdefault("OFFHOOK_PASSWORD_MEMORY_KIB", "8")  # a password that takes no time to try is a test's alone
     os.environ.setdefault("OFFHOOK_PASSWORD_ROUNDS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all that they import are there to stay: to go through them for rubbish is a tenth of a run."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(autouse=True)
