@@ -16,11 +16,17 @@ from tests.services import Server, eventually, signature
 from tests.test_doors import DOOR, GREETING_DOOR
 
 MIB = 1 << 20
+torture = pytest.mark.torture
 _WARM_UP = 500
 
 
 @pytest.mark.parametrize(
-    ("engine", "every"), [("sqlite", 7), ("postgresql", 31), pytest.param("postgresql", 2, marks=pytest.mark.torture)]
+    ("engine", "every"),
+    [
+        ("sqlite", 7),
+        ("postgresql", 31),
+        *(pytest.param(*one, marks=torture) for one in (("sqlite", 2), ("postgresql", 2))),
+    ],
 )
 def test_a_thousand_malformed_inputs_are_refused_unsigned_and_kept_signed(
     request: pytest.FixtureRequest, start_server: Callable[..., Server], corpora: Path, engine: str, every: int

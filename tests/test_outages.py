@@ -193,7 +193,7 @@ async def test_a_postgresql_that_is_away_costs_no_event_and_nobody_waits(
     assert len({event[1] for event in answers}) == server.get("/api/calls/history").json()["total"]
 
 
-@pytest.mark.parametrize("locked_s", [5])
+@pytest.mark.parametrize("locked_s", [5, pytest.param(20, marks=torture)])
 async def test_an_sqlite_that_another_process_locks_costs_no_event(
     server: Server, figure: Figure, locked_s: float
 ) -> None:
@@ -215,8 +215,9 @@ async def test_an_sqlite_that_another_process_locks_costs_no_event(
         [*answers.values(), *traffic.greetings, *traffic.looks["live"], *traffic.looks["ready"]]
     )
     assert dict.fromkeys(answers, 1) == there
-    assert median_s(answers.values()) <= 1, "nobody waits for the lock"
-    assert median_s(traffic.greetings) <= 0.5
+    tail_s = p99_s if locked_s > 5 else median_s
+    assert tail_s(answers.values()) <= 1, "nobody waits for the lock"
+    assert tail_s(traffic.greetings) <= 0.5
     assert {ALEX} == {answer.said.get("caller_name") for answer in traffic.greetings}
     assert [] == left_files(server)
 
@@ -274,12 +275,13 @@ async def test_whatever_becomes_of_redis_nobody_notices(
 # Two servers
 
 
+@pytest.mark.parametrize("events", [200, pytest.param(2000, marks=torture)])
 async def test_two_servers_that_get_the_same_events_at_once_keep_each_once(
-    start_server: Callable[..., Server], postgresql_url: str, figure: Figure
+    start_server: Callable[..., Server], postgresql_url: str, figure: Figure, events: int
 ) -> None:
     one, two = (start_server(database_url=postgresql_url) for _ in range(2))
     two.organization = one.organization
-    wanted = [(TRANSCRIPTION, f"conv_{n}") for n in range(200)]
+    wanted = [(TRANSCRIPTION, f"conv_{n}") for n in range(events)]
     first: dict[Event, Answer] = {}
     second: dict[Event, Answer] = {}
     await asyncio.gather(deliver_all(one, wanted, first), deliver_all(two, wanted, second))

@@ -38,6 +38,12 @@ def server(tmp_path_factory: pytest.TempPathFactory, secret_key: str) -> Iterato
     server.kill()
 
 
+@pytest.fixture(params=[1, pytest.param(3, marks=pytest.mark.torture)])
+def times(request: pytest.FixtureRequest) -> int:
+    """So many times the examples that there is time for beside other tests."""
+    return int(request.param)
+
+
 def seed_document(number: str) -> str:
     """The OpenAPI document (YAML) inside one of the user's two pages."""
     page = next(iter(_FOLDER.glob(f"{number}_*.txt")), None)
@@ -53,27 +59,30 @@ def drive(server: Server, folder: Path, document: str, *arguments: str, config: 
     folder.joinpath("schemathesis.toml").write_text(config)
     command = [_PROGRAM, "run", document, "--url", server.base_url, "--seed", "1"]
     ended = subprocess.run(
-        [*command, "--continue-on-failure", *arguments], cwd=folder, capture_output=True, text=True, timeout=100
+        [*command, "--continue-on-failure", *arguments], cwd=folder, capture_output=True, text=True, timeout=600
     )
     assert 0 == ended.returncode, ended.stdout[-8000:] + ended.stderr[-2000:]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("presents", ["the tool secret", "nothing"])
-def test_the_doors_keep_to_the_users_documents(server: Server, tmp_path: Path, seed: str, presents: str) -> None:
+def test_the_doors_keep_to_the_users_documents(
+    server: Server, tmp_path: Path, seed: str, presents: str, times: int
+) -> None:
     document = tmp_path / "seed.yaml"
     document.write_text(seed_document(seed))
     proof = ["--header", f"Authorization: Bearer {server.tool_secret}"] if presents == "the tool secret" else []
-    drive(server, tmp_path, str(document), "--checks", _CHECKS, "--max-examples", "15" if proof else "10", *proof)
+    examples = str((15 if proof else 10) * times)
+    drive(server, tmp_path, str(document), "--checks", _CHECKS, "--max-examples", examples, *proof)
 
 
-def test_the_doors_keep_to_our_document(server: Server, tmp_path: Path) -> None:
+def test_the_doors_keep_to_our_document(server: Server, tmp_path: Path, times: int) -> None:
     config = f'auth.openapi.toolSecret.bearer = "{server.tool_secret}"'
-    arguments = ("--include-tag", "Webhooks", "--checks", _CHECKS, "--max-examples", "8")
+    arguments = ("--include-tag", "Webhooks", "--checks", _CHECKS, "--max-examples", str(8 * times))
     drive(server, tmp_path, f"{server.base_url}/openapi.json", *arguments, config=config)
 
 
-def test_the_api_keeps_to_our_document(server: Server, tmp_path: Path) -> None:
+def test_the_api_keeps_to_our_document(server: Server, tmp_path: Path, times: int) -> None:
     ids = _a_call_with_all_that_belongs_to_it(server)
     parameters = "\n".join(f'{name} = "{value}"' for name, value in ids.items())
     config = f"""
@@ -84,7 +93,8 @@ def test_the_api_keeps_to_our_document(server: Server, tmp_path: Path) -> None:
         include-path-regex = "^/api/(contact|calls/ingest|organizations/.*variables)"
         checks.positive_data_acceptance.enabled = false
     """
-    document, ours = f"{server.base_url}/openapi.json", ("--exclude-tag", "Webhooks", "--max-examples", "4")
+    document = f"{server.base_url}/openapi.json"
+    ours = ("--exclude-tag", "Webhooks", "--max-examples", str(4 * times))
     drive(server, tmp_path, document, *ours, "--phases", "examples,coverage,fuzzing", config=config)
     # In the last phase what one request made is the next one's: there contacts are merged away, and exceptions do not count.
     unsure = "positive_data_acceptance,ensure_resource_availability"

@@ -458,10 +458,11 @@ async def test_naughty_strings_as_every_argument_are_answered_with_json(
             await agent.use(tool, **request)
 
 
-async def test_wrong_types_cost_the_field_and_not_the_answer(agent: Agent) -> None:
+@pytest.mark.parametrize("is_whole", [False, pytest.param(True, marks=pytest.mark.torture)])
+async def test_wrong_types_cost_the_field_and_not_the_answer(agent: Agent, is_whole: bool) -> None:
     for_databases = 1e300, "\0", "\ud800"
     for_ourselves: tuple[Any, ...] = None, -1, True, [], ["x"], {}, {"a": [1]}
-    for wrong in (*for_databases, *(for_ourselves if agent.api.deps.settings.is_sqlite else ())):
+    for wrong in (*for_databases, *(for_ourselves if is_whole or agent.api.deps.settings.is_sqlite else ())):
         for tool in tools.TOOLS:
             for field in (
                 "conversation_id",

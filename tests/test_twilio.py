@@ -155,14 +155,18 @@ def test_a_missed_call_is_texted_its_receipt_counts_and_the_reply_is_kept(textin
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.torture)], indirect=True
+    ("database_url", "calls", "kills"),
+    [
+        ("sqlite", 40, 2),
+        *(pytest.param(engine, 60, 3, marks=pytest.mark.torture) for engine in ("sqlite", "postgresql")),
+    ],
+    indirect=["database_url"],
 )
 def test_killed_with_texts_in_hand_each_is_sent_and_none_twice(
-    texting: Server, twilio: FakeTwilio, figure: Any
+    texting: Server, twilio: FakeTwilio, figure: Any, calls: int, kills: int
 ) -> None:
     """On PostgreSQL a killed worker's leases, of a minute, run out first; that one is torture's."""
     twilio.takes_s = 0.1
-    calls, kills = 40, 2
     numbers = [f"+1416{200 + n}{n:04d}" for n in range(calls)]
     for n, number in enumerate(numbers):
         to = [(f"data.metadata.body.{name}", number) for name in ("To", "Called")]

@@ -61,9 +61,8 @@ class Kind(NamedTuple):
     attempts: int = 9  #: a day and a half, all in all
     every_s: float | None = None  #: a schedule: after each round it is due again
     jitter: float = 0.0  #: by up to this share of every_s a round comes earlier, so that they do not come all at once
-    hands: int | None = (
-        None  #: at once in this process, so that others go on while these hang; None: as many as are free
-    )
+    #: At once in this process, so that others go on while these hang; None: as many as are free.
+    hands: int | None = None
     within_s: float = 600.0  #: an attempt that takes longer is broken off
     on_dead: Callable[[Effect, str], Awaitable[None]] | None = None  #: told why, before that is written down
 

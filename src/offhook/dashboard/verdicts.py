@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple
 
 from offhook.dashboard import phrases
 from offhook.store.health import Health
+from offhook.store.pulse import OFF_AT
 from offhook.store.warnings import Standing
 from offhook.streaks import Streak
 
-OFF_AT = 10
 _DAY_S = 86_400.0
 QUIET_S = 7 * _DAY_S
 _RED_AT, _RED_QUIET_S = 5, 5 * _DAY_S

@@ -9,7 +9,7 @@ from offhook.store.tables import events, follow_ups, workspaces
 from offhook.store.warnings import Standing
 
 _DELIVERED = ("webhook", "spool")  #: brought by the provider itself
-MOST_FETCHED = 10  #: that are counted: so many failures switch a webhook off, and more are not worse
+OFF_AT = 10  #: so many failures in a row switch a webhook off, and more are not worse
 _EVENTS_OF_A_CALL = 10  #: at most, as a rule it is two: what was said, and how it sounds
 
 
@@ -17,9 +17,8 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     open_follow_ups: int
     is_connected: bool  #: so that ElevenLabs can be asked what it could not deliver
     last_success_at: float | None  #: unix, see `last_success`
-    fetched_since: (
-        int  #: conversations that ended later, and came only because they were asked for; at most MOST_FETCHED
-    )
+    #: Conversations that ended later, and came only because they were asked for; at most OFF_AT.
+    fetched_since: int
     findings: list[Standing]  #: of the guardian; the worst and oldest first
 
 
@@ -30,7 +29,7 @@ def take(tx: sa.Connection, org_id: str, now: float) -> Pulse:
         open_follow_ups=open_follow_ups(tx, org_id, now),
         is_connected=connected_at is not None,
         last_success_at=last_at,
-        fetched_since=fetched(tx, org_id, last_at, connected_at, most=MOST_FETCHED),
+        fetched_since=fetched(tx, org_id, last_at, connected_at, most=OFF_AT),
         findings=warnings.standing(tx, org_id),
     )
 

@@ -94,9 +94,7 @@ def _say(tx: sa.Connection, call: sa.Row[Any], summary: str | None, now: float) 
     """Wherever the call's summary stands: in the call, in the note that goes with its contact, in what it is found by."""
     tx.execute(calls.update().where(calls.c.id == call.id).values(summary=summary, updated_at=now))
     its_note = notes.c.id == note_id(call.id, NOTE_TYPE)
-    if (
-        summary is None
-    ):  # there is a note where the events told a summary once, and it would go on saying the person's words
+    if summary is None:  # the events may have told one once: its note would go on saying the person's words
         tx.execute(notes.delete().where(its_note))
     else:
         tx.execute(notes.update().where(its_note).values(note=summary, updated_at=now))

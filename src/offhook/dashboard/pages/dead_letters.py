@@ -1,4 +1,4 @@
-"""What was given up, or was not to be: why, and the way to have it tried again."""
+"""What was given up, or held back: why, and the way to have it tried again."""
 
 import re
 
