@@ -84,13 +84,16 @@ def test_the_doors_keep_to_our_document(server: Server, tmp_path: Path, times: i
 
 def test_the_api_keeps_to_our_document(server: Server, tmp_path: Path, times: int) -> None:
     ids = _a_call_with_all_that_belongs_to_it(server)
+    numbers = (
+        "|staff" if times > 1 else ""
+    )  # among so many requests are some whose number is none, and nothing else is wrong
     parameters = "\n".join(f'{name} = "{value}"' for name, value in ids.items())
     config = f"""
         auth.openapi.apiKey.bearer = "{server.api_key}"
         [parameters]
         {parameters}
         [[operations]]  # which texts are numbers or recordings, which ids there are, what fits a type, no schema can say
-        include-path-regex = "^/api/(contact|calls/ingest|organizations/.*variables)"
+        include-path-regex = "^/api/(contact|calls/ingest|organizations/.*variables{numbers})"
         checks.positive_data_acceptance.enabled = false
     """
     document = f"{server.base_url}/openapi.json"
